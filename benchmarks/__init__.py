@@ -1,0 +1,1 @@
+"""Seeded loads that print figures; see README.md."""

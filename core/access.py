@@ -1,0 +1,137 @@
+"""Permissions, the role table, and the decorator that ties them to use cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from core.callers import Role
+from core.context import Context
+from core.errors import Forbidden, Unauthenticated
+
+
+class Permission(StrEnum):
+    """What a use case asks of its caller. The first block is for people, the rest is not."""
+
+    USER_READ = "user:read"
+    USER_WRITE = "user:write"
+    USER_DELETE = "user:delete"
+    DEVICE_READ = "device:read"
+    DEVICE_WRITE = "device:write"
+    DEVICE_DELETE = "device:delete"
+    DEVICE_CONTROL = "device:control"
+    MQTT_USER_READ = "mqtt:user:read"
+    MQTT_USER_WRITE = "mqtt:user:write"
+    MQTT_ACL_MANAGE = "mqtt:acl:manage"
+    API_KEY_READ = "api-key:read"
+    API_KEY_CREATE = "api-key:create"
+    API_KEY_REVOKE = "api-key:revoke"
+    DATA_READ = "data:read"
+    DATA_EXPORT = "data:export"
+    DATA_DELETE = "data:delete"
+    SETTINGS_READ = "settings:read"
+    SETTINGS_WRITE = "settings:write"
+    BILLING_READ = "billing:read"
+    BILLING_MANAGE = "billing:manage"
+    PROVISIONING_READ = "provisioning:read"
+    PROVISIONING_MANAGE = "provisioning:manage"
+    SELF = "self"  # any signed-in person
+    AGENT_SELF = "agent:self"  # an agent, about itself
+    SYSTEM = "system"  # the program's own work
+    PUBLIC = "public"  # nobody in particular; the use case checks its own credential
+
+
+_PEOPLE = (Role.OWNER, Role.ADMIN, Role.MANAGER, Role.OPERATOR, Role.VIEWER)
+_UP_TO_OPERATOR = _PEOPLE[:4]
+_UP_TO_MANAGER = _PEOPLE[:3]
+_UP_TO_ADMIN = _PEOPLE[:2]
+
+ROLES: dict[Permission, frozenset[Role]] = {
+    Permission.USER_READ: frozenset(_PEOPLE),
+    Permission.USER_WRITE: frozenset(_UP_TO_MANAGER),
+    Permission.USER_DELETE: frozenset(_UP_TO_ADMIN),
+    Permission.DEVICE_READ: frozenset(_PEOPLE),
+    Permission.DEVICE_WRITE: frozenset(_UP_TO_MANAGER),
+    Permission.DEVICE_DELETE: frozenset(_UP_TO_ADMIN),
+    Permission.DEVICE_CONTROL: frozenset(_UP_TO_OPERATOR),
+    Permission.MQTT_USER_READ: frozenset(_UP_TO_OPERATOR),
+    Permission.MQTT_USER_WRITE: frozenset(_UP_TO_ADMIN),
+    Permission.MQTT_ACL_MANAGE: frozenset(_UP_TO_ADMIN),
+    Permission.API_KEY_READ: frozenset(_UP_TO_MANAGER),
+    Permission.API_KEY_CREATE: frozenset(_UP_TO_ADMIN),
+    Permission.API_KEY_REVOKE: frozenset(_UP_TO_ADMIN),
+    Permission.DATA_READ: frozenset(_PEOPLE),
+    Permission.DATA_EXPORT: frozenset(_UP_TO_MANAGER),
+    Permission.DATA_DELETE: frozenset(_UP_TO_ADMIN),
+    Permission.SETTINGS_READ: frozenset(_PEOPLE),
+    Permission.SETTINGS_WRITE: frozenset(_UP_TO_ADMIN),
+    Permission.BILLING_READ: frozenset(_PEOPLE[:1]),
+    Permission.BILLING_MANAGE: frozenset(_PEOPLE[:1]),
+    Permission.PROVISIONING_READ: frozenset(_UP_TO_MANAGER),
+    Permission.PROVISIONING_MANAGE: frozenset(_UP_TO_ADMIN),
+    Permission.SELF: frozenset(_PEOPLE),
+    Permission.AGENT_SELF: frozenset({Role.AGENT}),
+    Permission.SYSTEM: frozenset({Role.SYSTEM}),
+    Permission.PUBLIC: frozenset(Role),
+}
+"""Which roles hold which permission: the only role table."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseCase:
+    """A public function of `resolvers/` and what it asks of its caller."""
+
+    name: str
+    permissions: tuple[Permission, ...]
+
+    def allows(self, role: Role) -> bool:
+        """Whether `role` holds one of the permissions."""
+        return any(role in ROLES[permission] for permission in self.permissions)
+
+
+USE_CASES: dict[str, UseCase] = {}
+"""Every use case that has been imported, by `module.function`."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def allow(
+    *permissions: Permission,
+) -> Callable[
+    [Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]],
+    Callable[Concatenate[Context, P], Coroutine[Any, Any, R]],
+]:
+    """Let callers through who hold one of `permissions`; register the use case.
+
+    Raises Unauthenticated for nobody and Forbidden for a caller without the permission.
+    """
+
+    def decorate(
+        function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]],
+    ) -> Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]:
+        name = f"{function.__module__.removeprefix('resolvers.')}.{function.__name__}"
+        use_case = UseCase(name, permissions)
+        USE_CASES[name] = use_case
+
+        @wraps(function)
+        async def checked(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            check(ctx.caller.role, use_case)
+            return await function(ctx, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def check(role: Role, use_case: UseCase) -> None:
+    """Raise unless `role` may call `use_case`."""
+    if use_case.allows(role):
+        return
+    if role is Role.NOBODY:
+        raise Unauthenticated
+    needed = " or ".join(use_case.permissions)
+    raise Forbidden(f"{use_case.name} needs {needed}", permission=needed)

@@ -1,0 +1,50 @@
+"""Who makes a call: a user, an agent, the system itself, or nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+
+class Role(StrEnum):
+    """What a caller is to its tenant; people have one of the first five."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MANAGER = "manager"
+    OPERATOR = "operator"
+    VIEWER = "viewer"
+    AGENT = "agent"
+    SYSTEM = "system"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The resolved identity behind a call.
+
+    `tenant_id` is 0 for NOBODY. `user_id` is set for people, `agent_id` and `agent_uuid` for
+    agents. `device_key_id` is the device key an agent came with.
+    """
+
+    role: Role
+    tenant_id: int = 0
+    user_id: UUID | None = None
+    agent_id: int | None = None
+    agent_uuid: UUID | None = None
+    device_key_id: int | None = None
+    device_key_superseded: bool = False
+
+    @property
+    def is_person(self) -> bool:
+        """Whether a signed-in user made the call."""
+        return self.user_id is not None
+
+
+NOBODY = Caller(Role.NOBODY)
+
+
+def system_caller(tenant_id: int) -> Caller:
+    """Return the caller for work that the program does by itself for one tenant."""
+    return Caller(Role.SYSTEM, tenant_id)

@@ -1,0 +1,1 @@
+"""Publish and subscribe: one small interface, one file per carrier."""

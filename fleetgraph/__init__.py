@@ -1,0 +1,1 @@
+"""The program: reads settings, opens connections, serves, works. May import everything."""

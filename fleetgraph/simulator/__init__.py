@@ -1,0 +1,1 @@
+"""Simulated agents and plant: real clients over HTTP and MQTT, and the load generator."""

@@ -1,0 +1,1 @@
+"""What runs without a request. May import core, models and resolvers; never schema."""
