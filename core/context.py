@@ -9,6 +9,7 @@ from core.callers import Caller
 
 if TYPE_CHECKING:
     from core.clock import Clock
+    from core.derived_secrets import DerivedSecrets
     from core.ids import Ids
     from core.live import LiveReadings
     from core.passwords import Passwords
@@ -30,6 +31,7 @@ class Context:
         readings: the store of readings.
         live: readings as they are committed.
         tokens: issues and verifies access tokens.
+        secrets: secrets derived from the installation's master secret.
         passwords: hashes and verifies passwords off the event loop.
         policy: limits and public addresses, from the settings.
         request_id: one id through logs, answers and errors.
@@ -44,6 +46,7 @@ class Context:
     live: LiveReadings
     tokens: Tokens
     passwords: Passwords
+    secrets: DerivedSecrets
     policy: Policy
     request_id: str = "-"
     remote_address: str = ""

@@ -1,0 +1,233 @@
+"""Bytes from strangers: what they are packed in, and the object inside. Growth is capped."""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+import zstandard
+
+from core.errors import InvalidInput, PayloadTooLarge
+
+INFLATED_BYTES_MAX: Final = 16 * 1024 * 1024
+LAYERS_MAX: Final = 2
+
+_AUTO: Final = zlib.MAX_WBITS | 32  # zlib or gzip, told by the header
+_RAW: Final = -zlib.MAX_WBITS
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_ZLIB_SECOND: Final = b"\x01\x5e\x9c\xda"
+_WINDOW_BYTES_MAX: Final = 2**27
+_ZSTD_SLICE_BYTES: Final = 64
+_SPACE: Final = b" \t\r\n"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+_json = msgspec.json.Decoder()
+_msgpack = msgspec.msgpack.Decoder()
+
+
+class Undecodable(Exception):  # noqa: N818 - named for what the payload is
+    """A payload that cannot be read; `reason` says why, in words for the dead-letter table."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _TooLarge(Exception):  # noqa: N818
+    """Inflation would pass the limit."""
+
+
+class _Broken(Exception):  # noqa: N818
+    """Not a whole stream of the expected kind."""
+
+
+def unpack(payload: bytes, *, limit_bytes: int = INFLATED_BYTES_MAX) -> bytes:
+    """Return the payload without its compression, told by its first bytes.
+
+    zlib, gzip and zstd are known, at most two of them around each other. Raises Undecodable
+    when the result would be larger than the limit, or when a stream is broken or cut off.
+    """
+    if len(payload) > limit_bytes:
+        raise Undecodable(f"is more than {limit_bytes} bytes")
+    for _ in range(LAYERS_MAX):
+        kind = _sniff(payload)
+        if not kind:
+            return payload
+        try:
+            payload = _inflate(payload, kind, limit_bytes)
+        except _TooLarge:
+            raise Undecodable(f"inflates to more than {limit_bytes} bytes") from None
+        except _Broken as broken:
+            raise Undecodable(f"not a whole {kind} stream: {broken}") from None
+    if _sniff(payload):
+        raise Undecodable(f"compressed more than {LAYERS_MAX} times")
+    return payload
+
+
+def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> bytes:
+    """Return an HTTP body without its content encoding: gzip, deflate, zstd or identity.
+
+    Raises PayloadTooLarge beyond the limit, InvalidInput for another encoding or a broken body.
+    """
+    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
+    kinds = [name.removeprefix("x-") for name in names if name not in {"", "identity"}]
+    if len(kinds) > LAYERS_MAX:
+        raise InvalidInput("Content-Encoding", f"more than {LAYERS_MAX} encodings")
+    for kind in reversed(kinds):
+        if kind not in {"gzip", "deflate", "zstd"}:
+            raise InvalidInput("Content-Encoding", f"{kind[:40]!r} is not supported")
+        try:
+            body = _inflate(body, kind, limit_bytes)
+        except _TooLarge:
+            raise PayloadTooLarge("Inflated body", limit_bytes=limit_bytes) from None
+        except _Broken as broken:
+            raise InvalidInput("body", f"not a whole {kind} stream: {broken}") from None
+    if len(body) > limit_bytes:
+        raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
+    return body
+
+
+def is_json(payload: bytes) -> bool:
+    """Tell whether a payload is JSON: its first visible byte opens an object or an array."""
+    return payload.lstrip(_SPACE)[:1] in {b"{", b"["}
+
+
+def decode_object(payload: bytes) -> object:
+    """Return the JSON or MessagePack object of an unpacked payload.
+
+    Raises Undecodable for broken or empty payloads and for anything after the object. JSON
+    numbers beyond float64 come as Decimal.
+    """
+    if not payload.strip(_SPACE):
+        raise Undecodable("empty")
+    if is_json(payload):
+        return _decode_json(payload)
+    if not _opens_container(payload[0]):
+        raise Undecodable("neither JSON nor MessagePack")
+    try:
+        return _msgpack.decode(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Undecodable(f"not MessagePack: {error}") from None
+    except RecursionError:
+        raise Undecodable("nested too deeply") from None
+
+
+def _decode_json(payload: bytes) -> object:
+    try:
+        return _json.decode(payload)
+    except msgspec.ValidationError as error:
+        # One number beyond float64 must not cost its neighbours their lives.
+        if "out of range" not in str(error) or _SURROGATE.search(payload):
+            raise Undecodable(f"not JSON: {error}") from None
+        return _decode_json_with_huge_numbers(payload)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Undecodable(f"not JSON: {error}") from None
+    except RecursionError:
+        raise Undecodable("nested too deeply") from None
+
+
+def _decode_json_with_huge_numbers(payload: bytes) -> object:
+    try:
+        return json.loads(payload, parse_float=_float_or_decimal, parse_constant=_refuse)
+    except ValueError as error:
+        raise Undecodable(f"not JSON: {error}") from None
+    except RecursionError:
+        raise Undecodable("nested too deeply") from None
+
+
+def _float_or_decimal(text: str) -> float | Decimal:
+    number = float(text)
+    return number if abs(number) != float("inf") else Decimal(text)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _opens_container(first: int) -> bool:
+    """MessagePack's small maps and arrays, then array 16, array 32, map 16, map 32."""
+    return 0x80 <= first <= 0x9F or 0xDC <= first <= 0xDF
+
+
+def _sniff(payload: bytes) -> str:
+    first = payload[:1]
+    if first == b"x" and payload[1:2] and payload[1] in _ZLIB_SECOND:
+        return "zlib"
+    if first == b"\x1f" and payload.startswith(_GZIP):
+        return "gzip"
+    if first == b"\x28" and payload.startswith(_ZSTD):
+        return "zstd"
+    return ""
+
+
+def _inflate(packed: bytes, kind: str, limit_bytes: int) -> bytes:
+    if kind == "zstd":
+        return _inflate_zstd(packed, limit_bytes)
+    if kind == "deflate":  # the name means zlib, but some clients send it without the header
+        has_header = packed[:1] == b"x" and int.from_bytes(packed[:2], "big") % 31 == 0
+        return _inflate_zlib(packed, _AUTO if has_header else _RAW, limit_bytes)
+    return _inflate_zlib(packed, _AUTO, limit_bytes)
+
+
+def _inflate_zlib(packed: bytes, wbits: int, limit_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    room = limit_bytes
+    while packed:  # a gzip body may be several members one after the other
+        stream = zlib.decompressobj(wbits)
+        try:
+            part = stream.decompress(packed, room + 1)
+        except zlib.error as error:
+            raise _Broken(str(error)) from None
+        if len(part) > room:
+            raise _TooLarge
+        if not stream.eof:
+            raise _Broken("cut off")
+        if stream.unused_data and not packed.startswith(_GZIP):
+            raise _Broken("something follows it")
+        parts.append(part)
+        room -= len(part)
+        packed = stream.unused_data
+    if not parts:
+        raise _Broken("empty")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _inflate_zstd(packed: bytes, limit_bytes: int) -> bytes:
+    try:
+        # A frame that states its size is inflated to that size whatever the limit says.
+        stated = zstandard.frame_content_size(packed)
+        if stated > limit_bytes:
+            raise _TooLarge
+        stream = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
+        if stated > 0:
+            return stream.decompress(packed, allow_extra_data=False)
+        return _inflate_zstd_stream(packed, stream, limit_bytes)
+    except zstandard.ZstdError as error:
+        raise _Broken(str(error)) from None
+
+
+def _inflate_zstd_stream(
+    packed: bytes, opener: zstandard.ZstdDecompressor, limit_bytes: int
+) -> bytes:
+    """Inflate a frame of unknown size by slices: 64 bytes can make 2 MiB at most."""
+    stream = opener.decompressobj()
+    parts: list[bytes] = []
+    room = limit_bytes
+    for start in range(0, len(packed), _ZSTD_SLICE_BYTES):
+        if stream.eof:
+            raise _Broken("something follows it")
+        part = stream.decompress(packed[start : start + _ZSTD_SLICE_BYTES])
+        room -= len(part)
+        if room < 0:
+            raise _TooLarge
+        parts.append(part)
+    if not stream.eof:
+        raise _Broken("cut off")
+    if stream.unused_data:
+        raise _Broken("something follows it")
+    return b"".join(parts)
