@@ -30,7 +30,7 @@ _json = msgspec.json.Decoder()
 _msgpack = msgspec.msgpack.Decoder()
 
 
-class Undecodable(Exception):  # noqa: N818 - named for what the payload is
+class Undecodable(Exception):
     """A payload that cannot be read; `reason` says why, in words for the dead-letter table."""
 
     def __init__(self, reason: str) -> None:
@@ -38,11 +38,11 @@ class Undecodable(Exception):  # noqa: N818 - named for what the payload is
         self.reason = reason
 
 
-class _TooLarge(Exception):  # noqa: N818
+class _TooLarge(Exception):
     """Inflation would pass the limit."""
 
 
-class _Broken(Exception):  # noqa: N818
+class _Broken(Exception):
     """Not a whole stream of the expected kind."""
 
 
