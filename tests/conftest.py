@@ -12,6 +12,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from models.timeseries.live import JournalHub
+from models.timeseries.store import PostgresReadingStore
 
 from core.callers import Caller, Role
 from core.clock import SystemClock
@@ -22,13 +24,11 @@ from core.passwords import Passwords
 from core.policy import Policy
 from core.tokens import Tokens
 from models.database import DatabaseUrl, close_rows, migrate, open_pool, open_rows
-from models.timeseries.live import JournalHub
-from models.timeseries.store import PostgresReadingStore
 from tests.doubles import RecordingBus
 from tests.factories import make_tenant
 
 CHEAP_PASSWORDS = Passwords(time_cost=1, memory_kib=8, parallelism=1)
-TEST_SECRET = "a test secret of at least 32 bytes"  # noqa: S105
+TEST_SECRET = "a test secret of at least 32 bytes"
 
 
 @pytest.fixture(scope="session")

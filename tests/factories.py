@@ -16,7 +16,7 @@ async def make_tenant(clock: Clock, ids: Ids, name: str = "plant") -> Tenant:
     return await Tenant.create(uuid=ids.uuid(), name=name, created_at=clock.now())
 
 
-async def make_user(ctx: Context, password: str = "correct horse battery", **changes: Any) -> User:  # noqa: S107
+async def make_user(ctx: Context, password: str = "correct horse battery", **changes: Any) -> User:
     unique = ctx.ids.uuid().hex
     values: dict[str, Any] = {
         "id": ctx.ids.uuid(),
