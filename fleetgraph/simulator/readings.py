@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fleetgraph.simulator.plant import Machine, Sample
 
-_UNIT_NAMES = {"°C": "degreesCelsius", "bar": "bar", "A": "amperes", "%": "percent"}
+_UNIT_NAMES = {"°C": ("degreesCelsius", "temperature"), "A": ("amperes", "current")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ def reading(
 
     A dead device gives less: no protocol and no device id, as observed.
     """
-    unit = _UNIT_NAMES.get(sample.unit, sample.unit) if rich else sample.unit
+    unit, quantity = _UNIT_NAMES.get(sample.unit, (sample.unit, None))
+    unit = unit if rich else sample.unit
     document: dict[str, Any] = {"timestamp": timestamp, "deviceName": source.device_name}
     if sample.quality == "GOOD" and source.protocol != "mqtt":
         document["deviceId"] = f"{source.protocol}:tcp:192.0.2.20:502:slave:1"
@@ -56,12 +57,14 @@ def reading(
     }
     if sample.quality_code:
         document["qualityCode"] = sample.quality_code
-    return document | _provenance(source, sample, timestamp, unit) if rich else document
+    return document | _provenance(source, sample, timestamp, unit, quantity) if rich else document
 
 
-def _provenance(source: Source, sample: Sample, timestamp: str, unit: str) -> dict[str, Any]:
+def _provenance(
+    source: Source, sample: Sample, timestamp: str, unit: str, quantity: str | None
+) -> dict[str, Any]:
     good = sample.quality == "GOOD"
-    normalized = unit != sample.unit
+    normalized = quantity is not None
     return {
         "pointIdentity": {
             "provisionalPointId": _derived_uuid(source.uuid, sample.metric, sample.quality),
@@ -82,6 +85,7 @@ def _provenance(source: Source, sample: Sample, timestamp: str, unit: str) -> di
             "rawUnit": sample.unit,
             "value": sample.value,
             "unit": unit,
+            **({"quantity": quantity} if normalized else {}),
             "normalized": normalized,
             "converted": False,
             "provenance": {
