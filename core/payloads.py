@@ -6,7 +6,8 @@ import json
 import re
 import zlib
 from decimal import Decimal
-from typing import Final
+from math import isfinite
+from typing import Any, Final
 
 import msgspec
 import zstandard
@@ -19,8 +20,12 @@ LAYERS_MAX: Final = 2
 _AUTO: Final = zlib.MAX_WBITS | 32  # zlib or gzip, told by the header
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_ZLIB_SECOND: Final = b"\x01\x5e\x9c\xda"
+_HEADS: Final = {
+    "zlib": (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"),
+    "gzip": (_GZIP,),
+    "zstd": (b"\x28\xb5\x2f\xfd",),
+}
+_KINDS: Final = {heads[0][:1]: kind for kind, heads in _HEADS.items()}
 _WINDOW_BYTES_MAX: Final = 2**27
 _ZSTD_SLICE_BYTES: Final = 64
 _SPACE: Final = b" \t\r\n"
@@ -94,7 +99,7 @@ def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> byte
 
 def is_json(payload: bytes) -> bool:
     """Tell whether a payload is JSON: its first visible byte opens an object or an array."""
-    return payload.lstrip(_SPACE)[:1] in {b"{", b"["}
+    return payload[:1] == b"{" or payload.lstrip(_SPACE)[:1] in {b"{", b"["}
 
 
 def decode_object(payload: bytes) -> object:
@@ -115,6 +120,32 @@ def decode_object(payload: bytes) -> object:
         raise Undecodable(f"not MessagePack: {error}") from None
     except RecursionError:
         raise Undecodable("nested too deeply") from None
+
+
+def storable(value: object) -> Any:
+    """Return a decoded object as what any JSON column can hold.
+
+    Zero characters go, NaN, infinities and other things that JSON lacks become null, keys
+    become texts. Raises Undecodable when it is nested too deeply.
+    """
+    try:
+        return _storable(value)
+    except RecursionError:
+        raise Undecodable("nested too deeply") from None
+
+
+def _storable(value: object) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "") if "\0" in value else value
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < 2**63 else None
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(_storable(key)): _storable(item) for key, item in value.items()}
+    return [_storable(item) for item in value] if isinstance(value, list) else None
 
 
 def _decode_json(payload: bytes) -> object:
@@ -155,14 +186,8 @@ def _opens_container(first: int) -> bool:
 
 
 def _sniff(payload: bytes) -> str:
-    first = payload[:1]
-    if first == b"x" and payload[1:2] and payload[1] in _ZLIB_SECOND:
-        return "zlib"
-    if first == b"\x1f" and payload.startswith(_GZIP):
-        return "gzip"
-    if first == b"\x28" and payload.startswith(_ZSTD):
-        return "zstd"
-    return ""
+    kind = _KINDS.get(payload[:1], "")
+    return kind if kind and payload.startswith(_HEADS[kind]) else ""
 
 
 def _inflate(packed: bytes, kind: str, limit_bytes: int) -> bytes:
