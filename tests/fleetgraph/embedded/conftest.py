@@ -27,7 +27,7 @@ def account(username: str, *, is_platform: bool = False) -> BrokerAccount:
 ACCOUNTS = [account(PLATFORM, is_platform=True), account(ONE), account(TWO)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system_root() -> Iterator[Path]:
     """Stand in for /var/lib/fleetgraph: pytest's own folders are closed to other accounts."""
     path = Path(tempfile.mkdtemp(prefix="fleetgraph-test-"))
