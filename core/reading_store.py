@@ -70,7 +70,10 @@ class ReadingStore(Protocol):
         ...
 
     async def latest(
-        self, tenant_id: int, agent_ids: Sequence[int], metrics: Sequence[str] | None = None
+        self,
+        tenant_id: int,
+        agent_ids: Sequence[int] | None = None,
+        metrics: Sequence[str] | None = None,
     ) -> list[LatestReading]:
         """Return the newest reading of each series, by agent, device and metric."""
         ...

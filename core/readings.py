@@ -81,6 +81,20 @@ class Telemetry:
     def __len__(self) -> int:
         return len(self.specs)
 
+    def take(self, index: NDArray[np.intp]) -> Telemetry:
+        """Return the readings at `index`, ascending; rejects stay with the original."""
+        at = index.tolist()
+        texts = {new: self.texts[old] for new, old in enumerate(at) if old in self.texts}
+        return Telemetry(
+            [self.specs[i] for i in at],
+            self.times_us[index],
+            self.values[index],
+            self.kinds[index],
+            self.qualities[index],
+            texts,
+            msg_id=self.msg_id,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesInfo:

@@ -1,0 +1,36 @@
+"""Every Prometheus metric, declared once. Labels are bounded: never a tenant, agent or topic."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+HTTP_REQUESTS = Counter(
+    "fleetgraph_http_requests_total", "Requests answered.", ["method", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "fleetgraph_http_request_seconds", "Time to answer a request.", buckets=_FAST
+)
+MQTT_MESSAGES = Counter(
+    "fleetgraph_mqtt_messages_total", "Messages taken from the broker, by kind.", ["kind"]
+)
+READINGS = Counter(
+    "fleetgraph_readings_total",
+    "Readings handled: stored, or there already (duplicate), or set aside (dead).",
+    ["outcome"],
+)
+DEAD_LETTERS = Counter(
+    "fleetgraph_dead_letters_total", "Messages and parts of messages that could not be read."
+)
+INGEST_PENDING = Gauge(
+    "fleetgraph_ingest_pending_readings", "Readings received and not committed yet."
+)
+INGEST_PAUSED = Gauge("fleetgraph_ingest_paused", "1 while ingest pushes back on the broker.")
+INGEST_COMMIT_SECONDS = Histogram(
+    "fleetgraph_ingest_commit_seconds", "Time to commit one batch of readings.", buckets=_FAST
+)
+BROKER_CONNECTED = Gauge("fleetgraph_broker_connected", "1 while the broker link is up.")
+LIVE_LISTENERS = Gauge("fleetgraph_live_listeners", "Streams of readings being followed.")
+WORKER_UP = Gauge("fleetgraph_worker_up", "1 while the worker runs.", ["worker"])
+WORKER_RESTARTS = Counter("fleetgraph_worker_restarts_total", "Restarts of a worker.", ["worker"])

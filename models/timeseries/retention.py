@@ -1,0 +1,51 @@
+"""Partitions ahead of time, and the end of old ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from models.timeseries.partitions import (
+    WIDTHS,
+    drop_partitions,
+    ensure_partitions,
+    partitions_before,
+)
+from models.unit_of_work import database_errors
+
+_LOCK = 0x64726F70  # "drop": one program drops at a time
+
+
+async def make_ahead(pool: asyncpg.Pool, wanted: Mapping[str, Sequence[datetime]]) -> None:
+    """Create the partitions that hold the given moments, by table."""
+    with database_errors():
+        async with pool.acquire() as conn:
+            for table, moments in wanted.items():
+                assert table in WIDTHS
+                await ensure_partitions(conn, table, moments)
+
+
+async def drop_journal_before(pool: asyncpg.Pool, moment: datetime) -> list[str]:
+    """Drop journal partitions that ended before `moment`; returns their names.
+
+    What is dropped is noted first, so that a listener who would resume from there is told
+    instead of missing readings.
+    """
+    with database_errors():
+        async with pool.acquire() as conn:
+            if not await conn.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+                return []
+            try:
+                names = await partitions_before(conn, "journal", moment)
+                for name in names:
+                    newest = f"select coalesce(max(xid), 0) from {name}"  # noqa: S608  (our own name)
+                    await conn.execute(
+                        "update journal_horizon set dropped_xid = greatest(dropped_xid, $1)",
+                        await conn.fetchval(newest),
+                    )
+                await drop_partitions(conn, "journal", names)
+                return names
+            finally:
+                await conn.execute("select pg_advisory_unlock($1)", _LOCK)

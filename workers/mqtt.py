@@ -1,0 +1,184 @@
+"""The one file that speaks MQTT: a link to the broker that comes back for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from gmqtt import Client, Subscription
+from gmqtt.mqtt.constants import MQTTv50, MQTTv311
+
+_log = logging.getLogger(__name__)
+
+CONNECT_SECONDS_MAX = 10
+BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+SESSION_EXPIRY_SECONDS = 7 * 86_400
+"""How long the broker keeps messages for us while we are away."""
+
+Handler = Callable[[str, bytes, bool], Awaitable[None]]
+"""Takes (topic, payload, retained). The broker gets its acknowledgement when it returns; when it
+raises, the message stays unacknowledged and comes again with the next connection."""
+
+# The library reports every lost connection at length; the link says it once, in our words.
+logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerEndpoint:
+    """Where the broker is and who we are there."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    client_id: str
+    tls: bool = False
+    ca_cert: str | None = None
+    mqtt5: bool = True
+    keepalive_seconds: int = 60
+
+    def ssl_context(self) -> ssl.SSLContext | bool:
+        """Return what verifies the broker, or False for a plain connection."""
+        return ssl.create_default_context(cadata=self.ca_cert) if self.tls else False
+
+
+class BrokerLink:
+    """Receives messages with acknowledgement after the handler, and pushes back when told to."""
+
+    def __init__(self, endpoint: BrokerEndpoint, filters: Sequence[str], handler: Handler) -> None:
+        self._endpoint = endpoint
+        self._filters = filters
+        self._handler = handler
+        self._client: Any = None
+        self._paused = False
+        self.connected = asyncio.Event()
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; every loss and return is logged once."""
+        failures = 0
+        try:
+            while True:
+                lost = asyncio.Event()
+                try:
+                    await self._connect(lost)
+                    failures = 0
+                    _log.info("connected to the broker at %s:%s", *self._where)
+                    await lost.wait()
+                    _log.warning("lost the broker at %s:%s, reconnecting", *self._where)
+                except (OSError, TimeoutError, ConnectionError) as error:
+                    if failures == 0:
+                        _log.warning("no broker at %s:%s, trying on: %s", *self._where, error)
+                    failures += 1
+                finally:
+                    self.connected.clear()
+                    await self._close()
+                await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
+        finally:
+            await self._close()
+
+    def pause(self) -> None:
+        """Stop reading from the socket, so that the broker queues instead of us."""
+        self._paused = True
+        self._apply_pause()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self._apply_pause()
+
+    @property
+    def _where(self) -> tuple[str, int]:
+        return self._endpoint.host, self._endpoint.port
+
+    async def _connect(self, lost: asyncio.Event) -> None:
+        endpoint = self._endpoint
+        properties = {"session_expiry_interval": SESSION_EXPIRY_SECONDS, "receive_maximum": 5_000}
+        client = Client(
+            endpoint.client_id,
+            clean_session=False,
+            optimistic_acknowledgement=False,
+            **(properties if endpoint.mqtt5 else {}),
+        )
+        # Below -1 the library's own reconnecting is off; ours also outlives refusals.
+        client.set_config({"reconnect_retries": -2, "reconnect_delay": 0})
+        client.set_auth_credentials(endpoint.username, endpoint.password)
+        client.on_message = self._on_message
+        client.on_disconnect = lambda *_: lost.set()
+        client.on_connect = self._on_connect
+        self._client = client
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            await client.connect(
+                endpoint.host,
+                endpoint.port,
+                ssl=endpoint.ssl_context(),
+                keepalive=endpoint.keepalive_seconds,
+                version=MQTTv50 if endpoint.mqtt5 else MQTTv311,
+            )
+        self.connected.set()
+        if self._paused:
+            self._apply_pause()
+
+    def _on_connect(self, client: Any, *_: object) -> None:
+        # The library does not subscribe again by itself.
+        client.subscribe([Subscription(name, qos=1) for name in self._filters])
+
+    async def _on_message(
+        self, client: Any, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
+    ) -> int | None:
+        name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
+        try:
+            await self._handler(name, bytes(payload), bool(properties.get("retain")))
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            # No acknowledgement: the broker sends it again with the next connection.
+            _log.exception("a message on %s could not be handled", name)
+            return None
+        return 0
+
+    def _apply_pause(self) -> None:
+        connection = getattr(self._client, "_connection", None)
+        if connection is None or connection.is_closing():
+            return
+        transport = connection._transport  # noqa: SLF001  (the library has no other brake)
+        with suppress(RuntimeError):
+            if self._paused and transport.is_reading():
+                transport.pause_reading()
+            elif not self._paused and not transport.is_reading():
+                transport.resume_reading()
+
+    async def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        with suppress(Exception):
+            async with asyncio.timeout(1):
+                await client.disconnect()
+
+
+async def drop_session(endpoint: BrokerEndpoint, client_id: str) -> None:
+    """End another client's session by taking over its id for a moment.
+
+    Works on every broker; the client reconnects by itself. Raises OSError or TimeoutError when
+    the broker is away.
+    """
+    client = Client(client_id, clean_session=True)
+    client.set_config({"reconnect_retries": -2})
+    client.set_auth_credentials(endpoint.username, endpoint.password)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS_MAX):
+            await client.connect(
+                endpoint.host,
+                endpoint.port,
+                ssl=replace(endpoint, client_id=client_id).ssl_context(),
+                version=MQTTv50 if endpoint.mqtt5 else MQTTv311,
+            )
+    finally:
+        with suppress(Exception):
+            async with asyncio.timeout(1):
+                await client.disconnect()
