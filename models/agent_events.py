@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
 from tortoise import fields
 
+from core.clock import micros
+from core.errors import InvalidInput
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class AgentEvent(TenantModel):
@@ -42,3 +49,42 @@ class LogBatch(TenantModel):
     class Meta:
         table = "log_batch"
         unique_together = (("tenant_id", "agent_id", "batch_id"),)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to keep. With `repeats_rightly` only the same again in a row is a repeat."""
+
+    channel: str
+    dedup_key: str
+    repeats_rightly: bool
+    payload: object
+
+
+async def append_event(tenant_id: int, agent_id: int, event: NewEvent, now: datetime) -> bool:
+    """Keep an event unless it is a repeat; returns whether it was kept. One statement.
+
+    Raises InvalidInput for a payload that is nested too deeply.
+    """
+    try:
+        payload = orjson.dumps(event.payload).decode()
+    except (TypeError, ValueError):
+        raise InvalidInput("payload", "is nested too deeply") from None
+    suffix = f":{micros(now)}" if event.repeats_rightly else ""
+    rows = await fetch(
+        "insert into agent_event"
+        " (tenant_id, agent_id, channel, dedup_key, payload, received_at)"
+        " select $1, $2, $3, $4::text || $5, $6::jsonb, $7"
+        " where $5 = '' or not exists (select from (select dedup_key from agent_event"
+        " where tenant_id = $1 and agent_id = $2 and channel = $3 order by id desc limit 1) last"
+        " where starts_with(last.dedup_key, $4))"
+        " on conflict (tenant_id, agent_id, dedup_key) do nothing returning id",
+        tenant_id,
+        agent_id,
+        event.channel,
+        event.dedup_key,
+        suffix,
+        payload,
+        now,
+    )
+    return bool(rows)

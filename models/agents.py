@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from tortoise import fields
 
 from models.base import TenantModel
+from models.connection import fetch
+
+UNPROVEN_KEY_LIFE = timedelta(days=1)
 
 
 class ProvisioningState(StrEnum):
@@ -81,3 +87,101 @@ class DeviceKey(TenantModel):
     class Meta:
         table = "device_key"
         indexes = (("tenant_id", "agent_id"),)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """A device key and the agent it belongs to, found by the key alone."""
+
+    tenant_id: int
+    agent_id: int
+    agent_uuid: UUID
+    key_id: int
+    is_active: bool
+    is_proven: bool
+    is_superseded: bool
+
+
+async def find_key_holder(key_hash: bytes) -> KeyHolder | None:
+    """Return whose device key this is; the key itself names the tenant. One statement."""
+    rows = await fetch(
+        "select a.tenant_id, a.id as agent_id, a.uuid as agent_uuid, k.id as key_id, a.is_active,"
+        " k.proven_at is not null as is_proven, k.superseded_at is not null as is_superseded"
+        " from device_key k join agent a on a.id = k.agent_id and a.tenant_id = k.tenant_id"
+        " where k.key_hash = $1",
+        key_hash,
+    )
+    return KeyHolder(**rows[0]) if rows else None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentIdentity:
+    """The ids of an agent whose topic was seen."""
+
+    tenant_id: int
+    agent_id: int
+    agent_uuid: UUID
+
+
+async def find_identity(tenant_uuid: UUID, agent_uuid: UUID) -> AgentIdentity | None:
+    """Return the provisioned, active agent of this tenant and uuid."""
+    rows = await fetch(
+        "select a.tenant_id, a.id as agent_id, a.uuid as agent_uuid"
+        " from tenant t join agent a on a.tenant_id = t.id"
+        " where t.uuid = $1 and a.uuid = $2 and a.is_active"
+        " and a.provisioning_state = 'provisioned'",
+        tenant_uuid,
+        agent_uuid,
+    )
+    return AgentIdentity(**rows[0]) if rows else None
+
+
+async def lock_registration(tenant_id: int, agent_uuid: UUID) -> None:
+    """Hold the registration of one agent for the rest of the transaction.
+
+    An attempt that timed out on the agent may still run here when the next one comes.
+    """
+    await fetch(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        f"register:{tenant_id}:{agent_uuid}",
+    )
+
+
+async def put_device_key(tenant_id: int, agent_id: int, key_hash: bytes, now: datetime) -> bool:
+    """Register a device key for an agent; False when another agent has it already.
+
+    Keys that were never proven go after a day, so that they cannot pile up.
+    """
+    rows = await fetch(
+        "insert into device_key (tenant_id, agent_id, key_hash, created_at) values ($1, $2, $3, $4)"
+        " on conflict (key_hash) do update set created_at = case"
+        " when device_key.proven_at is null then excluded.created_at"
+        " else device_key.created_at end"
+        " where device_key.tenant_id = $1 and device_key.agent_id = $2 returning id",
+        tenant_id,
+        agent_id,
+        key_hash,
+        now,
+    )
+    await fetch(
+        "delete from device_key where tenant_id = $1 and agent_id = $2 and proven_at is null"
+        " and created_at < $3",
+        tenant_id,
+        agent_id,
+        now - UNPROVEN_KEY_LIFE,
+    )
+    return bool(rows)
+
+
+async def prove_device_key(tenant_id: int, agent_id: int, key_id: int, now: datetime) -> None:
+    """Make this the agent's one full key; keys proven before are good for logs only."""
+    await fetch(
+        "update device_key set"
+        " proven_at = case when id = $3 then coalesce(proven_at, $4) else proven_at end,"
+        " superseded_at = case when id = $3 then null else coalesce(superseded_at, $4) end"
+        " where tenant_id = $1 and agent_id = $2 and (id = $3 or proven_at is not null)",
+        tenant_id,
+        agent_id,
+        key_id,
+        now,
+    )

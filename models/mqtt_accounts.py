@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tortoise import fields
 
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class MqttAccount(TenantModel):
@@ -23,3 +26,35 @@ class MqttAccount(TenantModel):
     class Meta:
         table = "mqtt_account"
         indexes = (("tenant_id", "agent_id"),)
+
+
+async def active_accounts() -> list[tuple[str, str]]:
+    """Return name and password hash of who may log in, over all tenants, by name.
+
+    An agent that is deactivated may not, whatever its account says.
+    """
+    rows = await fetch(
+        "select m.username, m.password_hash from mqtt_account m"
+        " left join agent a on a.id = m.agent_id and a.tenant_id = m.tenant_id"
+        " where m.is_active and (m.agent_id is null or a.is_active) order by m.username"
+    )
+    return [(row["username"], row["password_hash"]) for row in rows]
+
+
+async def put_account(
+    tenant_id: int, username: str, password_hash: str, agent_id: int, now: datetime
+) -> None:
+    """Create or replace the account of an agent and let it log in."""
+    await fetch(
+        "insert into mqtt_account"
+        " (tenant_id, username, password_hash, agent_id, is_active, created_at, updated_at)"
+        " values ($1, $2, $3, $4, true, $5, $5)"
+        " on conflict (username) do update set password_hash = excluded.password_hash,"
+        " agent_id = excluded.agent_id, is_active = true, updated_at = excluded.updated_at"
+        " where mqtt_account.tenant_id = excluded.tenant_id",
+        tenant_id,
+        username,
+        password_hash,
+        agent_id,
+        now,
+    )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from uuid import UUID
+
 from tortoise import fields
 
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class ProvisioningKey(TenantModel):
@@ -26,3 +30,30 @@ class ProvisioningKey(TenantModel):
 
     class Meta:
         table = "provisioning_key"
+
+    def may_register(self, now: datetime) -> bool:
+        """Whether the key is neither revoked nor expired; uses left are another question."""
+        return self.is_active and now < self.expires_at
+
+    @property
+    def has_uses_left(self) -> bool:
+        """Whether one more agent may register with it."""
+        return self.agents_used < self.agents_max
+
+
+async def find_provisioning_key(key_hash: bytes) -> ProvisioningKey | None:
+    """Return the row of this digest; the key itself names the tenant."""
+    return await ProvisioningKey.filter(key_hash=key_hash).first()
+
+
+async def take_use(tenant_id: int, key_id: UUID, now: datetime) -> bool:
+    """Count one more agent, unless the key is used up; False then. One conditional statement."""
+    rows = await fetch(
+        "update provisioning_key set agents_used = agents_used + 1, last_used_at = $3"
+        " where tenant_id = $1 and id = $2 and is_active and expires_at > $3"
+        " and agents_used < agents_max returning id",
+        tenant_id,
+        key_id,
+        now,
+    )
+    return bool(rows)

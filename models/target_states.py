@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import orjson
 from tortoise import fields
 
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class TargetState(TenantModel):
@@ -24,3 +28,19 @@ class TargetState(TenantModel):
     class Meta:
         table = "target_state"
         unique_together = (("tenant_id", "agent_id"),)
+
+
+async def put_first_state(
+    tenant_id: int, agent_id: int, config: dict[str, object], etag: str, now: datetime
+) -> None:
+    """Give an agent its first target state, unless it has one."""
+    await fetch(
+        "insert into target_state (tenant_id, agent_id, version, apps, config, etag, updated_at)"
+        " values ($1, $2, 1, '{}'::jsonb, $3::jsonb, $4, $5)"
+        " on conflict (tenant_id, agent_id) do nothing",
+        tenant_id,
+        agent_id,
+        orjson.dumps(config).decode(),
+        etag,
+        now,
+    )

@@ -17,3 +17,13 @@ class Tenant(GlobalModel):
 
     class Meta:
         table = "tenant"
+
+
+async def find_tenant_named(name: str) -> Tenant | None:
+    """Return the oldest tenant of this name."""
+    return await Tenant.filter(name=name).order_by("id").first()
+
+
+async def get_tenant(tenant_id: int) -> Tenant:
+    """Return the tenant; it is known to exist, a row of it was just read."""
+    return await Tenant.get(id=tenant_id)

@@ -6,6 +6,7 @@ from tortoise import fields
 
 from core.callers import Role
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class User(TenantModel):
@@ -25,3 +26,17 @@ class User(TenantModel):
 
     class Meta:
         table = "user_account"
+
+
+async def find_login(name: str) -> User | None:
+    """Return the person with this user name or e-mail address, in whatever case; all tenants.
+
+    A user name wins, should somebody have taken another's address for one.
+    """
+    rows = await fetch(
+        "select id, tenant_id from user_account"
+        " where lower(username) = lower($1) or lower(email) = lower($1)"
+        " order by lower(username) = lower($1) desc limit 1",
+        name,
+    )
+    return await User.of(rows[0]["tenant_id"], id=rows[0]["id"]).first() if rows else None

@@ -1,0 +1,263 @@
+"""Agents: who they are, whether they are there, and whose key it is that calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from tortoise.expressions import Q
+
+from core.access import Permission, allow
+from core.callers import Caller, Role
+from core.context import Context
+from core.errors import Forbidden, InvalidInput, Unauthenticated
+from core.events import AgentChanged, agents_topic
+from core.ids import secret_hash
+from core.mqtt_topics import decode_tenant_id
+from core.paging import Slice, decode_cursor, encode_cursor, page_size
+from models import liveness
+from models.agents import Agent, AgentIdentity, find_identity, find_key_holder
+from models.unit_of_work import database_errors
+from resolvers.memories import Memory
+from resolvers.own_agent import own_agent_id, require_readable
+
+__all__ = ["AgentFilter", "AgentIdentity", "AgentPage", "SessionDrop"]
+
+SEEN_SECONDS: Final = 15
+"""An agent's last sighting is written at most this often by one process."""
+
+IDENTITY_SECONDS: Final = 60
+UNKNOWN_SECONDS: Final = 5
+TEXT_CHARS_MAX: Final = 255
+PAGE_MAX: Final = 1_000_000
+DEVICE_KEY_PURPOSE: Final = "device-key"
+
+_seen: Memory[int, None] = Memory(entries_max=100_000)
+_identities: Memory[tuple[UUID, UUID], AgentIdentity | None] = Memory(entries_max=100_000)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFilter:
+    """Which agents: None means all. `text` is a part of the name, or the whole uuid."""
+
+    online: bool | None = None
+    active: bool | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPage:
+    """One numbered page of agents; `total` counts all that match."""
+
+    items: list[Agent]
+    total: int
+    page: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDrop:
+    """An MQTT session that should end, so that its agent starts over."""
+
+    agent_id: int
+    client_id: str
+
+
+@allow(Permission.DEVICE_READ, Permission.AGENT_SELF)
+async def get_agent(ctx: Context, uuid: UUID) -> Agent:
+    """Return one agent; agents may read themselves. Raises NotFound."""
+    require_readable(ctx, uuid)
+    with database_errors():
+        return await Agent.find_row(ctx.tenant_id, uuid=uuid)
+
+
+@allow(Permission.DEVICE_READ)
+async def list_agents(
+    ctx: Context, wanted: AgentFilter, first: int, after: str | None
+) -> Slice[Agent]:
+    """Return agents by name, `first` at a time; each row appears on exactly one page."""
+    first = page_size(first)
+    conditions = _conditions(wanted)
+    behind = [_behind(after)] if after is not None else []
+    with database_errors():
+        total = await Agent.of(ctx.tenant_id, *conditions).count()
+        query = Agent.of(ctx.tenant_id, *conditions, *behind)
+        rows = await query.order_by("name", "id").limit(first + 1)
+    items = rows[:first]
+    return Slice(items, [_cursor(row) for row in items], len(rows) > first, total)
+
+
+@allow(Permission.DEVICE_READ)
+async def page_agents(ctx: Context, wanted: AgentFilter, page: int, limit: int) -> AgentPage:
+    """Return one numbered page of agents by name; pages start at 1."""
+    limit = page_size(limit, "limit")
+    if not 1 <= page <= PAGE_MAX:
+        raise InvalidInput("page", f"must be between 1 and {PAGE_MAX}", limit=PAGE_MAX)
+    query = Agent.of(ctx.tenant_id, *_conditions(wanted))
+    with database_errors():
+        total = await query.count()
+        items = await query.order_by("name", "id").offset((page - 1) * limit).limit(limit)
+    return AgentPage(items, total, page, limit)
+
+
+@allow(Permission.PUBLIC)
+async def caller_from_device_key(ctx: Context, key: str, *, uuid: UUID | None) -> Caller:
+    """Return the agent behind a device key; with one statement, so that revocation bites at once.
+
+    Raises Unauthenticated for an unknown key, and Forbidden for a deactivated agent, a key whose
+    agent has not proven itself yet, and an agent other than `uuid`.
+    """
+    with database_errors():
+        holder = await find_key_holder(secret_hash(DEVICE_KEY_PURPOSE, key)) if key else None
+    if holder is None:
+        raise Unauthenticated("The device key is not valid")
+    if uuid is not None and uuid != holder.agent_uuid:
+        raise Forbidden("The device key belongs to another agent")
+    if not holder.is_active:
+        raise Forbidden("This agent is deactivated")
+    if not holder.is_proven:
+        raise Forbidden("This agent has not completed its key exchange")
+    return Caller(
+        Role.AGENT,
+        holder.tenant_id,
+        agent_id=holder.agent_id,
+        agent_uuid=holder.agent_uuid,
+        device_key_id=holder.key_id,
+        device_key_superseded=holder.is_superseded,
+    )
+
+
+@allow(Permission.AGENT_SELF, Permission.SYSTEM)
+async def mark_seen(ctx: Context, agent_ids: Collection[int]) -> None:
+    """Record that agents showed signs of life; the system's caller may name any tenant's.
+
+    One process writes an agent at most every 15 s. AgentChanged is published only for an agent
+    that had been offline.
+    """
+    is_system = ctx.caller.role is Role.SYSTEM
+    if not is_system:
+        agent_ids = [own_agent_id(ctx, superseded_key=True)]
+    now = ctx.clock.now()
+    due = sorted({id_ for id_ in agent_ids if _seen.get(id_, now) is None})
+    if not due:
+        return
+    for id_ in due:
+        _seen.put(id_, None, now, seconds=SEEN_SECONDS)
+    try:
+        with database_errors():
+            arrived = await liveness.note_seen(
+                due, now, tenant_id=None if is_system else ctx.tenant_id
+            )
+    except BaseException:
+        for id_ in due:
+            _seen.forget(id_)
+        raise
+    await _publish(ctx, arrived)
+
+
+@allow(Permission.SYSTEM)
+async def find_topic_agent(
+    ctx: Context, tenant_topic_id: str, agent_uuid: UUID
+) -> AgentIdentity | None:
+    """Return the agent that publishes under this tenant id, or None; remembered for a minute.
+
+    The tenant's id may stand as in topics or in full. Only provisioned, active agents are found.
+    """
+    try:
+        tenant_uuid = UUID(decode_tenant_id(tenant_topic_id))
+    except ValueError:
+        return None
+    key, now = (tenant_uuid, agent_uuid), ctx.clock.now()
+    remembered = _identities.get(key, now)
+    if remembered is not None:
+        return remembered[0]
+    with database_errors():
+        identity = await find_identity(tenant_uuid, agent_uuid)
+    _identities.put(key, identity, now, seconds=IDENTITY_SECONDS if identity else UNKNOWN_SECONDS)
+    return identity
+
+
+@allow(Permission.SYSTEM)
+async def sweep_offline(ctx: Context) -> int:
+    """Turn agents offline that have been silent for the online window; returns how many."""
+    now = ctx.clock.now()
+    with database_errors():
+        gone = await liveness.note_silent(
+            now - timedelta(seconds=ctx.policy.online_window_seconds), now
+        )
+    await _publish(ctx, gone)
+    return len(gone)
+
+
+@allow(Permission.SYSTEM)
+async def request_session_drop(
+    ctx: Context, agent_ids: Sequence[int] | None, *, seen_since: datetime | None
+) -> int:
+    """Ask for MQTT sessions to be dropped once; None means every agent seen since then.
+
+    An agent that met two errors in a row stays silent until its session ends, so after an outage
+    of the API the sessions of all agents that were there are dropped.
+    """
+    with database_errors():
+        return await liveness.request_drops(agent_ids, seen_since, ctx.clock.now())
+
+
+@allow(Permission.SYSTEM)
+async def list_session_drops(ctx: Context, limit: int) -> list[SessionDrop]:
+    """Return sessions that wait to be dropped, longest wait first, over all tenants."""
+    with database_errors():
+        waiting = await liveness.waiting_drops(page_size(limit, "limit"))
+    prefix = ctx.policy.client_id_prefix
+    return [SessionDrop(id_, f"{prefix}_{uuid}") for id_, uuid in waiting]
+
+
+@allow(Permission.SYSTEM)
+async def clear_session_drops(ctx: Context, agent_ids: Sequence[int]) -> None:
+    """Forget the requests of agents whose session has been dropped."""
+    with database_errors():
+        await liveness.clear_drops(agent_ids)
+
+
+def _conditions(wanted: AgentFilter) -> list[Q]:
+    conditions = []
+    if wanted.online is not None:
+        conditions.append(Q(is_online=wanted.online))
+    if wanted.active is not None:
+        conditions.append(Q(is_active=wanted.active))
+    if wanted.text:
+        conditions.append(_named(wanted.text))
+    return conditions
+
+
+def _named(text: str) -> Q:
+    if len(text) > TEXT_CHARS_MAX or "\x00" in text:
+        raise InvalidInput("text", f"must have at most {TEXT_CHARS_MAX} characters and no NUL")
+    named = Q(name__icontains=text)
+    try:
+        return named | Q(uuid=UUID(text))
+    except ValueError:
+        return named
+
+
+def _cursor(agent: Agent) -> str:
+    return encode_cursor(json.dumps([agent.name, agent.id]))
+
+
+def _behind(after: str) -> Q:
+    try:
+        name, id_ = json.loads(decode_cursor(after))
+    except (ValueError, TypeError):
+        raise InvalidInput("after", "is not a cursor of this list") from None
+    if not isinstance(name, str) or not isinstance(id_, int) or "\x00" in name or id_ >= 2**31:
+        raise InvalidInput("after", "is not a cursor of this list")
+    return Q(name__gt=name) | Q(name=name, id__gt=id_)
+
+
+async def _publish(ctx: Context, transitions: Sequence[liveness.Transition]) -> None:
+    for change in transitions:
+        event = AgentChanged(change.tenant_id, change.agent_uuid)
+        await ctx.bus.publish(agents_topic(change.tenant_id), event)

@@ -1,0 +1,79 @@
+"""Sign-in: who a person is, by password and by access token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.access import Permission, allow
+from core.callers import Caller
+from core.context import Context
+from core.errors import Forbidden, InvalidInput, Unauthenticated
+from models.unit_of_work import database_errors
+from models.users import User, find_login
+
+LOGIN_CHARS_MAX = 254
+PASSWORD_CHARS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """A new access token and the person it stands for."""
+
+    access_token: str
+    expires_at: datetime
+    user: User
+
+
+@allow(Permission.PUBLIC)
+async def login(ctx: Context, username: str, password: str) -> LoginResult:
+    """Sign a person in by user name or e-mail address.
+
+    Raises Unauthenticated with the same words after the same time for an unknown name, a wrong
+    password and a deactivated account, so that nobody learns which accounts exist.
+    """
+    for field, text in (("username", username), ("password", password)):
+        if not text:
+            raise InvalidInput(field, "is required")
+    if len(username) > LOGIN_CHARS_MAX or len(password) > PASSWORD_CHARS_MAX or "\x00" in username:
+        raise _refused()
+    with database_errors():
+        user = await find_login(username)
+    matches = await ctx.passwords.verify(user.password_hash if user else None, password)
+    if user is None or not matches or not user.is_active:
+        raise _refused()
+    if ctx.passwords.needs_rehash(user.password_hash):
+        user.password_hash = await ctx.passwords.hash(password)
+    user.last_login_at = ctx.clock.now()
+    with database_errors():
+        await user.save(update_fields=["password_hash", "last_login_at"])
+    token, expires_at = ctx.tokens.issue(user.id, user.tenant_id)
+    return LoginResult(token, expires_at, user)
+
+
+@allow(Permission.PUBLIC)
+async def caller_from_token(ctx: Context, token: str) -> Caller:
+    """Return the person an access token stands for, with the role of this moment.
+
+    Raises Unauthenticated for a token that does not hold or whose user is gone, Forbidden for a
+    deactivated account.
+    """
+    found = ctx.tokens.verify(token)
+    with database_errors():
+        user = await User.of(found.tenant_id, id=found.user_id).first()
+    if user is None:
+        raise Unauthenticated("The access token is not valid")
+    if not user.is_active:
+        raise Forbidden("This account is deactivated")
+    return Caller(user.role, user.tenant_id, user_id=user.id)
+
+
+@allow(Permission.SELF)
+async def who_am_i(ctx: Context) -> User:
+    """Return the signed-in person."""
+    with database_errors():
+        return await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
+
+
+def _refused() -> Unauthenticated:
+    return Unauthenticated("Invalid username or password")

@@ -1,0 +1,66 @@
+"""How an agent reaches the broker, and the password it never has to be told twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.context import Context
+from core.mqtt_topics import agent_username
+from models.agents import Agent
+from models.tenants import Tenant
+
+_KEEP_ALIVE_SECONDS: Final = 60
+_RECONNECT_MS: Final = 5_000
+_CONNECT_TIMEOUT_MS: Final = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerCredentials:
+    """How an agent reaches the broker. `keep_alive` in seconds, the two others in ms."""
+
+    protocol: str
+    host: str
+    port: int
+    username: str
+    password: str
+    use_tls: bool
+    ca_cert: str | None
+    client_id_prefix: str
+    keep_alive: int
+    clean_session: bool
+    reconnect_period: int
+    connect_timeout: int
+
+
+def broker_password(ctx: Context, tenant: Tenant, agent: Agent, device_key_hash: bytes) -> str:
+    """Return the agent's password: another one for each device key, the same at each repeat.
+
+    It depends on the device key, so that whoever registers a known uuid without proving it learns
+    a password that the broker will never accept.
+    """
+    return ctx.secrets.derive("mqtt-password", tenant.uuid, agent.uuid, device_key_hash.hex())
+
+
+def broker_credentials(
+    ctx: Context, tenant: Tenant, agent: Agent, device_key_hash: bytes, reached_host: str
+) -> BrokerCredentials:
+    """Return address and login for the registration's answer."""
+    address = ctx.policy.broker
+    host = address.host or reached_host or "localhost"
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"  # agents paste it into a URL as it is
+    return BrokerCredentials(
+        protocol=address.protocol,
+        host=host,
+        port=address.port,
+        username=agent_username(str(tenant.uuid), agent.uuid),
+        password=broker_password(ctx, tenant, agent, device_key_hash),
+        use_tls=address.protocol in {"mqtts", "wss"},
+        ca_cert=address.ca_cert,
+        client_id_prefix=ctx.policy.client_id_prefix,
+        keep_alive=_KEEP_ALIVE_SECONDS,
+        clean_session=True,
+        reconnect_period=_RECONNECT_MS,
+        connect_timeout=_CONNECT_TIMEOUT_MS,
+    )

@@ -1,0 +1,76 @@
+"""Current states: what agents report of themselves, and what people see of it."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+from uuid import UUID
+
+from core.access import Permission, allow
+from core.context import Context
+from core.errors import NotFound
+from core.events import AgentChanged, agents_topic
+from core.state_reports import StateReport, parse_state_report
+from models.agents import Agent
+from models.current_states import CurrentState
+from models.state_merging import Merged, merge_metrics, merge_report
+from models.unit_of_work import database_errors
+from resolvers.memories import Memory
+from resolvers.own_agent import own_agent_id
+
+TOLD_SECONDS: Final = 30
+"""Figures that move all the time are announced at most this often per agent and process."""
+
+_told: Memory[int, None] = Memory(entries_max=100_000)
+
+
+@allow(Permission.AGENT_SELF)
+async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt", "http"]) -> None:
+    """Merge a state report of the calling agent into what is known of it.
+
+    What the report leaves out is unchanged. A report without `version` waited in the agent's
+    queue: it fills what was never reported and touches nothing else. `transport` makes no
+    difference; agents use either at any time. Raises InvalidInput for what is no report of this
+    agent.
+    """
+    report = _parsed(ctx, body)
+    with database_errors():
+        merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
+    await _tell(ctx, merged, is_live=not report.is_replay)
+
+
+@allow(Permission.AGENT_SELF)
+async def report_metrics(ctx: Context, body: object) -> None:
+    """Keep the gateway's own figures from a message that is no state report."""
+    report = _parsed(ctx, body)
+    with database_errors():
+        merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
+    await _tell(ctx, merged, is_live=True)
+
+
+@allow(Permission.DEVICE_READ)
+async def get_current_state(ctx: Context, agent_uuid: UUID) -> CurrentState | None:
+    """Return what an agent last reported; None when it has not yet. Raises NotFound."""
+    with database_errors():
+        agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
+        return await CurrentState.of(ctx.tenant_id, agent_id=agent.id).first()
+
+
+def _parsed(ctx: Context, body: object) -> StateReport:
+    own_agent_id(ctx)
+    assert ctx.caller.agent_uuid is not None
+    return parse_state_report(body, ctx.caller.agent_uuid)
+
+
+async def _tell(ctx: Context, merged: Merged | None, *, is_live: bool) -> None:
+    agent_id, agent_uuid = ctx.caller.agent_id, ctx.caller.agent_uuid
+    assert agent_id is not None
+    assert agent_uuid is not None
+    if merged is None:
+        raise NotFound("agent", agent_uuid)
+    now = ctx.clock.now()
+    arrived = is_live and not merged.was_online
+    is_due = is_live and _told.get(agent_id, now) is None
+    if merged.has_changed or arrived or is_due:
+        _told.put(agent_id, None, now, seconds=TOLD_SECONDS)
+        event = AgentChanged(ctx.tenant_id, agent_uuid)
+        await ctx.bus.publish(agents_topic(ctx.tenant_id), event)

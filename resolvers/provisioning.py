@@ -1,0 +1,347 @@
+"""Provisioning: keys that let agents in, registration, and the proof that an agent is itself.
+
+An agent registers once and remembers that it did, so whatever leads to its first "yes" must also
+lead to its key exchange: both repeat without harm, a challenge outlives an answer that got lost,
+and the broker's password is derived, so that every repeat tells the same one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from tortoise.exceptions import IntegrityError
+
+from core.access import Permission, allow
+from core.broker_accounts import hash_broker_password
+from core.callers import Role
+from core.context import Context
+from core.default_states import default_config
+from core.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    LimitReached,
+    Unauthenticated,
+)
+from core.etag import state_etag
+from core.events import (
+    BROKER_ACCOUNTS,
+    TARGET_STATES,
+    AgentChanged,
+    BrokerAccountsChanged,
+    TargetStateChanged,
+    agents_topic,
+)
+from core.ids import secret_hash
+from core.mqtt_topics import agent_username
+from core.public_keys import is_signed_by, read_public_key, read_signature
+from core.registrations import Registration
+from models.agents import (
+    Agent,
+    KeyHolder,
+    ProvisioningState,
+    find_key_holder,
+    lock_registration,
+    prove_device_key,
+    put_device_key,
+)
+from models.mqtt_accounts import put_account
+from models.provisioning import ProvisioningKey, find_provisioning_key, take_use
+from models.target_states import put_first_state
+from models.tenants import get_tenant
+from models.unit_of_work import Work, database_errors, unit_of_work
+from resolvers.agents import DEVICE_KEY_PURPOSE
+from resolvers.broker_credentials import BrokerCredentials, broker_credentials, broker_password
+
+__all__ = ["BrokerCredentials", "Registration"]
+
+PROVISIONING_KEY_PURPOSE: Final = "provisioning-key"
+AGENTS_MAX: Final = 10_000
+EXPIRES_DAYS_MAX: Final = 3_650
+DESCRIPTION_CHARS_MAX: Final = 500
+KEY_CHARS_MAX: Final = 200
+KEYS_LISTED_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewProvisioningKey:
+    """A key at the only moment at which its text is known."""
+
+    row: ProvisioningKey
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAgent:
+    """What a registration answers: whom, the challenge to sign, the broker."""
+
+    agent: Agent
+    tenant_uuid: UUID
+    challenge: str
+    broker: BrokerCredentials
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What an agent has to sign, and until when."""
+
+    challenge: str
+    expires_at: datetime
+
+
+@allow(Permission.PROVISIONING_MANAGE, Permission.SYSTEM)
+async def create_provisioning_key(
+    ctx: Context,
+    *,
+    description: str = "",
+    agents_max: int = 1,
+    expires_in_days: int = 365,
+    fleet_uuid: UUID | None = None,
+    key: str | None = None,
+) -> NewProvisioningKey:
+    """Make a key for `agents_max` agents, one unless told otherwise; its text is shown only here.
+
+    Only the system may bring its own text; bringing the same again returns the first row.
+    """
+    _between(agents_max, "agents_max", AGENTS_MAX)
+    _between(expires_in_days, "expires_in_days", EXPIRES_DAYS_MAX)
+    if len(description) > DESCRIPTION_CHARS_MAX or "\x00" in description:
+        raise InvalidInput("description", f"must have at most {DESCRIPTION_CHARS_MAX} characters")
+    if key is not None and ctx.caller.role is not Role.SYSTEM:
+        raise Forbidden("Only the system may choose a provisioning key")
+    if key is not None and not 1 <= len(key) <= KEY_CHARS_MAX:
+        raise InvalidInput("key", f"must have 1 to {KEY_CHARS_MAX} characters")
+    text = ctx.ids.secret_hex(32) if key is None else key
+    key_hash = secret_hash(PROVISIONING_KEY_PURPOSE, text)
+    now = ctx.clock.now()
+    try:
+        async with unit_of_work(ctx):
+            row = await ProvisioningKey.create(
+                id=ctx.ids.uuid(),
+                tenant_id=ctx.tenant_id,
+                key_hash=key_hash,
+                description=description,
+                fleet_uuid=fleet_uuid,
+                agents_max=agents_max,
+                expires_at=now + timedelta(days=expires_in_days),
+                created_at=now,
+                created_by=ctx.caller.user_id,
+            )
+    except IntegrityError:
+        row = await _existing_key(ctx, key_hash)
+    return NewProvisioningKey(row, text)
+
+
+@allow(Permission.PROVISIONING_READ)
+async def list_provisioning_keys(ctx: Context) -> list[ProvisioningKey]:
+    """Return the tenant's keys: those that still let agents in first, then newest first."""
+    now = ctx.clock.now()
+    with database_errors():
+        query = ProvisioningKey.of(ctx.tenant_id).order_by("-created_at", "-id")
+        keys = await query.limit(KEYS_LISTED_MAX)
+    return sorted(keys, key=lambda key: not (key.may_register(now) and key.has_uses_left))
+
+
+@allow(Permission.PUBLIC)
+async def register_agent(
+    ctx: Context,
+    provisioning_key: str | None,
+    registration: Registration,
+    *,
+    reached_host: str = "",
+) -> RegisteredAgent:
+    """Let an agent in, or answer the same to one that asks again.
+
+    `reached_host` is the host name under which the agent reached the API: the broker's, too,
+    unless the policy names one. An agent that comes back with a new device key and the same
+    public key is accepted; the new key holds once proven. Name, type and facts of an agent that
+    has proven itself are not touched, because whoever asks has not proven anything yet.
+
+    Raises Unauthenticated without a provisioning key that holds, LimitReached when it is used up,
+    Conflict when the uuid belongs to another public key.
+    """
+    if not provisioning_key:
+        raise Unauthenticated("A provisioning key is required")
+    wanted = registration.checked()
+    device_key_hash = secret_hash(DEVICE_KEY_PURPOSE, wanted.device_api_key)
+    now = ctx.clock.now()
+    async with unit_of_work(ctx) as work:
+        key = await find_provisioning_key(secret_hash(PROVISIONING_KEY_PURPOSE, provisioning_key))
+        if key is None or not key.may_register(now):
+            raise Unauthenticated("The provisioning key is unknown, revoked or expired")
+        await lock_registration(key.tenant_id, wanted.uuid)
+        agent = await Agent.of(key.tenant_id, uuid=wanted.uuid).select_for_update().first()
+        if agent is not None:
+            _check_same_agent(agent, wanted)
+        if agent is None or agent.provisioning_key_id != key.id:
+            await _take_use(key, now)
+        if agent is None:
+            agent = _new_agent(key, wanted, now)
+            work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
+        agent.provisioning_key_id = key.id
+        challenge = _renew_challenge(ctx, agent, now)
+        await agent.save()
+        if not await put_device_key(agent.tenant_id, agent.id, device_key_hash, now):
+            raise Conflict("deviceApiKey belongs to another agent; let this agent make a new one")
+        tenant = await get_tenant(agent.tenant_id)
+    broker = broker_credentials(ctx, tenant, agent, device_key_hash, reached_host)
+    return RegisteredAgent(agent, tenant.uuid, challenge.challenge, broker)
+
+
+@allow(Permission.PUBLIC)
+async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str | None) -> Agent:
+    """Accept an agent that signs its challenge, `{uuid}:{challenge}`; repeats change nothing.
+
+    From then on its device key holds for everything, older keys hold for log upload only, and
+    the broker knows the account. Raises Unauthenticated for a key or signature that does not
+    hold and for an expired challenge, InvalidInput for a signature that is no base64.
+    """
+    signed = read_signature(signature, "signature")
+    now = ctx.clock.now()
+    async with unit_of_work(ctx) as work:
+        holder, device_key_hash = await _key_holder(uuid, device_key)
+        agent = await _locked_agent(holder)
+        _check_proof(agent, signed, now)
+        if agent.provisioning_state is not ProvisioningState.PROVISIONED:
+            agent.provisioning_state = ProvisioningState.PROVISIONED
+            agent.provisioned_at = now
+            agent.changed_at = now
+            await agent.save(update_fields=["provisioning_state", "provisioned_at", "changed_at"])
+            await _give_first_state(work, agent, now)
+        if not holder.is_proven or holder.is_superseded:
+            await prove_device_key(agent.tenant_id, agent.id, holder.key_id, now)
+            await _open_broker_account(ctx, work, agent, device_key_hash)
+            work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
+    return agent
+
+
+@allow(Permission.PUBLIC)
+async def reissue_challenge(ctx: Context, uuid: UUID, device_key: str | None) -> Challenge:
+    """Return the agent's challenge, the current one while it is valid, with a renewed time.
+
+    Needs a device key registered for this agent, proven or not.
+    """
+    now = ctx.clock.now()
+    async with unit_of_work(ctx):
+        holder, _ = await _key_holder(uuid, device_key)
+        agent = await _locked_agent(holder)
+        challenge = _renew_challenge(ctx, agent, now)
+        await agent.save(update_fields=["challenge", "challenge_expires_at"])
+    return challenge
+
+
+async def _existing_key(ctx: Context, key_hash: bytes) -> ProvisioningKey:
+    with database_errors():
+        row = await find_provisioning_key(key_hash)
+    if row is None or row.tenant_id != ctx.tenant_id:
+        raise Conflict("This provisioning key exists already")
+    return row
+
+
+def _between(number: int, field: str, most: int) -> None:
+    if not 1 <= number <= most:
+        raise InvalidInput(field, f"must be between 1 and {most}", limit=most)
+
+
+def _check_same_agent(agent: Agent, wanted: Registration) -> None:
+    if agent.public_key != wanted.device_public_key:
+        raise Conflict(
+            f"Agent {agent.uuid} is registered with another public key. If its data was wiped,"
+            " delete the agent here, or give it a new uuid (DEVICE_UUID), and register again"
+        )
+    if not agent.is_active:
+        raise Forbidden("This agent is deactivated")
+    if agent.provisioning_state is ProvisioningState.REGISTERED:
+        agent.mac_address = wanted.mac_address or agent.mac_address
+        agent.os_version = wanted.os_version or agent.os_version
+        agent.agent_version = wanted.agent_version or agent.agent_version
+
+
+async def _take_use(key: ProvisioningKey, now: datetime) -> None:
+    if not await take_use(key.tenant_id, key.id, now):
+        raise LimitReached(
+            "The provisioning key is used up", limit=key.agents_max, used=key.agents_max
+        )
+
+
+def _new_agent(key: ProvisioningKey, wanted: Registration, now: datetime) -> Agent:
+    return Agent(
+        tenant_id=key.tenant_id,
+        uuid=wanted.uuid,
+        name=wanted.device_name,
+        type=wanted.device_type,
+        provisioning_state=ProvisioningState.REGISTERED,
+        public_key=wanted.device_public_key,
+        mac_address=wanted.mac_address,
+        os_version=wanted.os_version,
+        agent_version=wanted.agent_version,
+        created_at=now,
+        changed_at=now,
+    )
+
+
+def _renew_challenge(ctx: Context, agent: Agent, now: datetime) -> Challenge:
+    """An agent signs the first challenge it got, so a later answer must not bring another one."""
+    if agent.challenge is None or _is_over(agent, now):
+        agent.challenge = ctx.ids.secret(32)
+    agent.challenge_expires_at = now + timedelta(seconds=ctx.policy.challenge_ttl_seconds)
+    return Challenge(agent.challenge, agent.challenge_expires_at)
+
+
+def _is_over(agent: Agent, now: datetime) -> bool:
+    return agent.challenge_expires_at is None or agent.challenge_expires_at <= now
+
+
+async def _key_holder(uuid: UUID, device_key: str | None) -> tuple[KeyHolder, bytes]:
+    if not device_key:
+        raise Unauthenticated("The agent's device key is required")
+    key_hash = secret_hash(DEVICE_KEY_PURPOSE, device_key)
+    holder = await find_key_holder(key_hash)
+    if holder is None or holder.agent_uuid != uuid:
+        raise Unauthenticated("This device key is not registered for this agent")
+    return holder, key_hash
+
+
+async def _locked_agent(holder: KeyHolder) -> Agent:
+    query = Agent.of(holder.tenant_id, id=holder.agent_id).select_for_update()
+    agent = await query.first()
+    if agent is None:
+        raise Unauthenticated("This device key is not registered for this agent")
+    if not agent.is_active:
+        raise Forbidden("This agent is deactivated")
+    return agent
+
+
+def _check_proof(agent: Agent, signature: bytes, now: datetime) -> None:
+    if agent.challenge is None:
+        raise Unauthenticated("No challenge found")
+    if _is_over(agent, now):
+        raise Unauthenticated("Challenge expired")
+    key = read_public_key(agent.public_key, "devicePublicKey")
+    if not is_signed_by(key, signature, f"{agent.uuid}:{agent.challenge}"):
+        raise Unauthenticated("Proof of possession failed")
+
+
+async def _give_first_state(work: Work, agent: Agent, now: datetime) -> None:
+    config = default_config()
+    await put_first_state(agent.tenant_id, agent.id, config, state_etag({}, config), now)
+    work.emit(TARGET_STATES, TargetStateChanged(agent.tenant_id, agent.uuid))
+
+
+async def _open_broker_account(
+    ctx: Context, work: Work, agent: Agent, device_key_hash: bytes
+) -> None:
+    tenant = await get_tenant(agent.tenant_id)
+    password = broker_password(ctx, tenant, agent, device_key_hash)
+    salt = bytes.fromhex(ctx.ids.secret_hex(12))
+    await put_account(
+        tenant.id,
+        agent_username(str(tenant.uuid), agent.uuid),
+        hash_broker_password(password, salt),
+        agent.id,
+        ctx.clock.now(),
+    )
+    work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())

@@ -1,0 +1,131 @@
+"""Target states: what should run on an agent, set by people and polled by the agent."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from core.access import Permission, allow
+from core.context import Context
+from core.default_states import with_both_intervals
+from core.errors import NotFound, PreconditionFailed, Unavailable
+from core.etag import state_etag
+from core.events import TARGET_STATES, AgentChanged, TargetStateChanged, agents_topic
+from core.target_documents import checked_document
+from models.agents import Agent
+from models.target_states import TargetState
+from models.unit_of_work import database_errors, unit_of_work
+from resolvers.agents import mark_seen
+from resolvers.own_agent import own_agent_id, require_readable
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What an agent polls: the document keyed by its uuid, and the tag it echoes next time."""
+
+    etag: str
+    document: dict[str, Any]
+
+
+@allow(Permission.DEVICE_READ, Permission.AGENT_SELF)
+async def get_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
+    """Return an agent's target state; one that was never set is empty and has version 1."""
+    require_readable(ctx, agent_uuid)
+    with database_errors():
+        agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
+        state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first()
+    return state or _empty(agent)
+
+
+@allow(Permission.DEVICE_WRITE)
+async def set_target_state(
+    ctx: Context,
+    agent_uuid: UUID,
+    *,
+    apps: object,
+    config: object | None,
+    if_version: int | None = None,
+) -> TargetState:
+    """Replace an agent's target state as a whole; its version grows by one.
+
+    `apps` is an object keyed by app id or an array of objects with `appId`; without `config` the
+    configuration is emptied. Raises PreconditionFailed unless `if_version` is the present one,
+    InvalidInput with the path of what is wrong, PayloadTooLarge.
+    """
+    keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
+    return await _replace(ctx, agent_uuid, keyed, settings, if_version)
+
+
+@allow(Permission.DEVICE_WRITE)
+async def clear_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
+    """Empty an agent's target state. Agents keep their endpoints when the list is empty."""
+    return await _replace(ctx, agent_uuid, {}, {}, None)
+
+
+@allow(Permission.AGENT_SELF)
+async def poll_target_state(ctx: Context, agent_uuid: UUID) -> DeviceState:
+    """Return what the calling agent should run, and note that it was seen.
+
+    Intervals are completed here and not in storage, so that operators read what they wrote.
+    """
+    agent_id = own_agent_id(ctx, agent_uuid)
+    with database_errors():
+        state = await TargetState.of(ctx.tenant_id, agent_id=agent_id).first()
+    with suppress(
+        Unavailable
+    ):  # two failed polls silence an agent; a missed sighting is made up by the next
+        await mark_seen(ctx, [agent_id])
+    document = {
+        "apps": state.apps if state else {},
+        "config": with_both_intervals(state.config) if state else {},
+        "version": state.version if state else 1,
+        "needs_deployment": False,
+        "last_deployed_at": state.updated_at.isoformat() if state else None,
+    }
+    return DeviceState(state.etag if state else _EMPTY_ETAG, {str(agent_uuid): document})
+
+
+async def _replace(
+    ctx: Context,
+    agent_uuid: UUID,
+    apps: dict[str, Any],
+    config: dict[str, Any],
+    if_version: int | None,
+) -> TargetState:
+    async with unit_of_work(ctx) as work:
+        # The agent's row is the lock: a target state that was never set has none.
+        agent = await Agent.of(ctx.tenant_id, uuid=agent_uuid).select_for_update().first()
+        if agent is None:
+            raise NotFound("agent", agent_uuid)
+        state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first() or _empty(agent)
+        if if_version is not None and if_version != state.version:
+            raise PreconditionFailed(
+                f"The target state has version {state.version}, not {if_version}",
+                version=state.version,
+            )
+        state.version += 1
+        state.apps, state.config = apps, config
+        state.etag = state_etag(apps, config)
+        state.updated_at = ctx.clock.now()
+        state.updated_by = ctx.caller.user_id
+        await state.save()
+        work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, agent_uuid))
+        work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent_uuid))
+    return state
+
+
+def _empty(agent: Agent) -> TargetState:
+    return TargetState(
+        tenant_id=agent.tenant_id,
+        agent_id=agent.id,
+        version=1,
+        apps={},
+        config={},
+        etag=_EMPTY_ETAG,
+        updated_at=agent.created_at,
+    )
+
+
+_EMPTY_ETAG = state_etag({}, {})
