@@ -5,68 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx
-
-from core.clock import Clock
-from core.ids import Ids
 from fleetgraph.simulator.batches import Layout, Poll
-from fleetgraph.simulator.cloud import RETRY_WAITS_SECONDS, CallFailed, CloudClient, Retry
+from fleetgraph.simulator.cloud import CallFailed, CloudClient, Retry
 from fleetgraph.simulator.encodings import Encoding
 from fleetgraph.simulator.health import CloudHealth
 from fleetgraph.simulator.identity import Identity
 from fleetgraph.simulator.logbook import Logbook
 from fleetgraph.simulator.mqtt_link import LinkFailed, MqttLink
 from fleetgraph.simulator.noise import key_of, uniform
-from fleetgraph.simulator.plant import Machine, Plant
+from fleetgraph.simulator.plant import Machine
 from fleetgraph.simulator.publishing import Publisher
 from fleetgraph.simulator.readings import Source, source_of
-from fleetgraph.simulator.reports import Reporter, SourceHealth, reported_config, stripped
+from fleetgraph.simulator.reporting import StateReports
+from fleetgraph.simulator.reports import Reporter, SourceHealth, reported_config
 from fleetgraph.simulator.updates import answers
-from fleetgraph.simulator.wire import epoch_ms, iso_ms, to_json, to_sorted_json, topic_prefix
+from fleetgraph.simulator.wire import epoch_ms, iso_ms, to_json, topic_prefix
+from fleetgraph.simulator.world import World
 
 log = logging.getLogger(__name__)
 
-_QUEUED_REPORTS_MAX = 1000
-_QUEUED_REPORT_SECONDS_MAX = 2 * 3600.0
 _FAREWELL_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often an agent does things, in seconds. The target state may change the first three."""
-
-    poll: float = 10.0
-    report: float = 20.0
-    metrics: float = 60.0
-    logs: float = 30.0
-    batch: float = 1.0
-    poll_backoff: float = 15.0
-    connect_backoff: float = 1.0
-    log_resend: float = 2.5
-    log_retry: float = 5.0
-    replays_per_second: float = 20.0
-    registration_waits: tuple[float, ...] = RETRY_WAITS_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What an agent shares with the others of its process."""
-
-    http: httpx.AsyncClient
-    url: str
-    provisioning_key: str
-    plant: Plant
-    clock: Clock
-    ids: Ids
-    rate_hz: float = 1.0
-    pace: Pace = Pace()
-    on_identity_changed: Callable[[], None] = lambda: None
 
 
 class SimulatedAgent:
@@ -93,6 +54,7 @@ class SimulatedAgent:
             usable_link=self._usable_link,
         )
         self._world = world
+        self._was_stored = identity.provisioned
         self._pace = world.pace
         self._cloud = CloudClient(world.http, world.url, identity)
         self._logbook = Logbook(
@@ -102,6 +64,12 @@ class SimulatedAgent:
             retry_seconds=self._pace.log_retry,
         )
         self._reporter = Reporter(identity.uuid, metrics_seconds=self._pace.metrics)
+        self._reports = StateReports(
+            self._cloud,
+            self._reporter,
+            usable_link=self._usable_link,
+            on_http_result=self._http_report_done,
+        )
         self._sources: dict[str, tuple[Machine, Source]] = {
             machine.name: (machine, source_of(identity.uuid, machine))
             for machine in world.plant.machines_of(identity.name)
@@ -114,10 +82,6 @@ class SimulatedAgent:
         self._etag: str | None = None
         self._link: MqttLink | None = None
         self._trusts_mqtt = False
-        self._queued_reports: deque[tuple[float, dict[str, Any]]] = deque(
-            maxlen=_QUEUED_REPORTS_MAX
-        )
-        self._reporting = asyncio.Lock()
         self._tried_broker = asyncio.Event()
         self._polled = asyncio.Event()
         self._report_now = asyncio.Event()
@@ -198,12 +162,15 @@ class SimulatedAgent:
         sessions, failures = 0, 0
         while True:
             await self._sleep_while_offline()
+            assert self.identity.broker is not None
             link = MqttLink(self.identity.broker, self.identity.client_id, self._on_message)
             try:
                 await link.connect()
             except LinkFailed as error:
                 if failures == 0:
                     log.warning("%s cannot reach the broker: %s", self.name, error)
+                if sessions == failures == 0:
+                    await self._ask_for_broker()
                 self._tried_broker.set()
                 wait = min(self._pace.connect_backoff * 2**failures, 30.0)
                 failures = min(failures + 1, 10)
@@ -218,6 +185,17 @@ class SimulatedAgent:
             self._note("warn", "MQTT", "MQTT connection lost")
             log.info("%s lost its broker", self.name)
             await asyncio.sleep(self._pace.connect_backoff * (0.85 + 0.3 * self._draw()))
+
+    async def _ask_for_broker(self) -> None:
+        """Register again if the stored broker may be out of date.
+
+        A real agent would not; but a plant that is started again and again meets brokers on
+        other ports.
+        """
+        if self._was_stored:
+            with contextlib.suppress(CallFailed):
+                await self._cloud.provision(self._world.provisioning_key, Retry(()))
+                self._world.on_identity_changed()
 
     async def _use(self, link: MqttLink, *, is_first: bool) -> None:
         """Take a fresh connection into use; after a loss, one report by HTTP comes first."""
@@ -316,44 +294,21 @@ class SimulatedAgent:
                     await self._report_now.wait()
 
     async def _report(self, *, forced: bool = False) -> None:
-        async with self._reporting:
-            now = self._now().timestamp()
-            sources = [source for _, source in self._sources.values()]
-            report = self._reporter.build(
-                now,
-                version=self.version,
-                config=reported_config(self.target_config, sources),
-                health=list(self._health.values()),
-                forced=forced,
-            )
-            if await self._deliver(report):
-                self._reporter.delivered(report, now)
-                await self._replay_reports(now)
-            else:
-                self._queued_reports.append((now, stripped(report)))
+        sources = [source for _, source in self._sources.values()]
+        await self._reports.send(
+            self._now().timestamp(),
+            version=self.version,
+            config=reported_config(self.target_config, sources),
+            health=list(self._health.values()),
+            forced=forced,
+        )
 
-    async def _deliver(self, report: dict[str, Any]) -> bool:
-        target = self._usable_link()
-        if target:
-            link, prefix = target
-            return await link.publish(f"{prefix}/state", to_sorted_json(report))
-        try:
-            await self._cloud.report(report)
-        except CallFailed as error:
+    def _http_report_done(self, error: CallFailed | None) -> None:
+        if error:
             self._failed("report", error)
-            return False
+            return
         self.health.report_succeeded()
         self._trusts_mqtt = self.is_connected
-        return True
-
-    async def _replay_reports(self, now: float) -> None:
-        """Send old reports after the fresh one, so the receiver sees them in the wrong order."""
-        while self._queued_reports:
-            written, report = self._queued_reports[0]
-            if now - written < _QUEUED_REPORT_SECONDS_MAX and not await self._deliver(report):
-                return
-            self._queued_reports.popleft()
-            await asyncio.sleep(0.1)
 
     # Telemetry
 

@@ -14,13 +14,14 @@ from core.clock import Clock, SystemClock
 from core.errors import InvalidInput
 from core.ids import Ids, RandomIds
 from fleetgraph.simulator import control
-from fleetgraph.simulator.agent import Pace, SimulatedAgent, World
+from fleetgraph.simulator.agent import SimulatedAgent
 from fleetgraph.simulator.batches import Form, Format, Layout
 from fleetgraph.simulator.cloud import CallFailed, open_client
 from fleetgraph.simulator.encodings import parse_encodings
 from fleetgraph.simulator.faults import FaultRequest
 from fleetgraph.simulator.identity import IdentityFile
 from fleetgraph.simulator.plant import Plant
+from fleetgraph.simulator.world import Pace, World
 
 log = logging.getLogger(__name__)
 

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64encode
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
 
-_TWELVE_HEX = re.compile(r"[0-9a-f]{12}", re.IGNORECASE)
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
-
-def topic_id(identity: str) -> str:
-    """Return a tenant's or agent's id as a topic segment.
-
-    A UUID becomes 22 characters, twelve hex digits become 8, anything else stays as it is.
-    """
-    if _UUID.fullmatch(identity):
-        raw = UUID(identity).bytes
-    elif _TWELVE_HEX.fullmatch(identity):
-        raw = bytes.fromhex(identity)
-    else:
-        return identity
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+from core.mqtt_topics import encode_id
 
 
 def topic_prefix(tenant_id: str, agent_uuid: str) -> str:
     """Return the beginning of every topic of an agent, without a slash at the end."""
-    return f"i/{topic_id(tenant_id)}/a/{topic_id(agent_uuid)}"
+    return f"i/{encode_id(tenant_id)}/a/{encode_id(agent_uuid)}"
 
 
 def iso_ms(moment: datetime) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 from core.clock import SystemClock
 from core.ids import RandomIds
-from fleetgraph.simulator.agent import Pace, SimulatedAgent, World
+from fleetgraph.simulator.agent import SimulatedAgent
 from fleetgraph.simulator.batches import Form, Layout
 from fleetgraph.simulator.cloud import CallFailed, open_client
 from fleetgraph.simulator.encodings import Encoding
@@ -21,7 +21,15 @@ from fleetgraph.simulator.faults import parse_fault
 from fleetgraph.simulator.identity import Identity, IdentityFile, new_identity
 from fleetgraph.simulator.plant import Plant
 from fleetgraph.simulator.wire import topic_prefix
-from tests.fleetgraph.simulator.support import TENANT, Mosquitto, StubCloud, listening, until
+from fleetgraph.simulator.world import Pace, World
+from tests.fleetgraph.simulator.support import (
+    TENANT,
+    Mosquitto,
+    StubCloud,
+    free_port,
+    listening,
+    until,
+)
 from tests.fleetgraph.simulator.test_encodings import sniff
 
 pytestmark = pytest.mark.slow
@@ -301,6 +309,17 @@ async def test_registers_again_when_the_cloud_has_forgotten_it(cloud: StubCloud)
     async with living(cloud, identity=identity):
         await until(lambda: cloud.seen("POST", "/key-exchange"))
     assert cloud.seen("POST", "/register")[0].json["uuid"] == identity.uuid
+
+
+async def test_asks_for_the_broker_again_when_the_stored_one_is_gone(cloud: StubCloud) -> None:
+    identity = new_identity("gateway-01", RandomIds())
+    async with living(cloud, identity=identity) as agent:
+        await until(lambda: agent.is_connected)
+    assert identity.broker
+    identity.broker.port = free_port()
+    async with living(cloud, identity=identity) as agent:
+        await until(lambda: agent.is_connected)
+    assert identity.broker.port == cloud.broker_port
 
 
 async def test_gives_up_after_six_refusals_and_says_why(

@@ -14,7 +14,7 @@ from fleetgraph.simulator.batches import Form, Format, Layout, Poll, build
 from fleetgraph.simulator.encodings import Encoding, encode, encoding_for, parse_encodings
 from fleetgraph.simulator.plant import Plant, Sample
 from fleetgraph.simulator.readings import source_of
-from fleetgraph.simulator.wire import iso_ms, topic_id, topic_prefix
+from fleetgraph.simulator.wire import iso_ms, topic_prefix
 
 AGENT = "3f2b8c14-5d6e-4a7b-9c8d-0e1f2a3b4c5d"
 AT = datetime(2026, 3, 1, 10, 5, 24, 120_000, tzinfo=UTC)
@@ -107,9 +107,7 @@ def test_tags_keep_the_newest_per_name_and_features_keep_all() -> None:
 
 
 def test_ids_in_topics_are_encoded_as_agents_do() -> None:
-    assert topic_id(AGENT) == "PyuMFF1uSnucjQ4fKjtMXQ"
-    assert topic_id("0a1b2c3d4e5f") == "ChssPU5f"
-    assert topic_id("self-hosted") == "self-hosted"
+    assert topic_prefix("self-hosted", AGENT) == "i/self-hosted/a/PyuMFF1uSnucjQ4fKjtMXQ"
     assert topic_prefix("0a1b2c3d4e5f", AGENT) == "i/ChssPU5f/a/PyuMFF1uSnucjQ4fKjtMXQ"
     assert iso_ms(AT) == "2026-03-01T10:05:24.120Z"
 
