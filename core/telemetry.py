@@ -142,13 +142,14 @@ class _Columns:
 
     def _telemetry(self, times_us: NDArray[np.int64]) -> Telemetry:
         values = [r.value for r in self._readings]
-        kinds, texts = _ZEROS[: len(values)], dict[int, str]()
+        kinds = _ZEROS[: len(values)]
+        texts: dict[int, str] = {}
         if set(map(type, values)) - _FLOAT:
             kinds = np.zeros(len(values), np.int8)
             numbers = list(_numbers(values, kinds, texts))
         else:
             numbers = values  # type: ignore[assignment]  # the set has just said so
-        qualities = [_quality_of(r.quality) for r in self._readings]
+        qualities = list(map(_quality_of, [r.quality for r in self._readings]))
         return Telemetry(
             self._specs,
             times_us,

@@ -7,7 +7,7 @@ itself, and knows the rarer forms as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -104,22 +104,23 @@ _OUTER: Final = ("deviceName", "device_name", "protocol", "timestamp", "metadata
 _ECP_BOOLEAN: Final = 1
 
 
-def groups_of_batch(batch: Batch) -> Iterator[Group]:
-    """Give the groups of a typed batch in the order of the message."""
+def groups_of_batch(batch: Batch) -> list[Group]:
+    """Return the groups of a typed batch in the order of the message."""
     if batch.messages is None:
-        yield Group(batch, batch.readings or ())
-        return
+        return [Group(batch, batch.readings or ())]
+    groups: list[Group] = []
     flat: list[Element] = []
     for element in batch.messages:
         if element.readings is None:
             flat.append(element)
             continue
         if flat:
-            yield Group(None, flat)
+            groups.append(Group(None, flat))
             flat = []
-        yield Group(element, element.readings)
+        groups.append(Group(element, element.readings))
     if flat:
-        yield Group(None, flat)
+        groups.append(Group(None, flat))
+    return groups
 
 
 def groups_of_object(message: object, refuse: Refuse) -> tuple[Batch, list[Group]]:
