@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -56,7 +57,7 @@ async def end_process(
         for number, patience in ((first, seconds), (signal.SIGKILL, 5.0)):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(descriptor, number)
-            if await _gone(pid, patience):
+            if await _ended(descriptor, patience):
                 return True
     finally:
         os.close(descriptor)
@@ -81,9 +82,10 @@ def end_with_parent(number: signal.Signals, parent: int) -> Callable[[], None] |
     return ask_kernel
 
 
-async def _gone(pid: int, seconds: float) -> bool:
+async def _ended(descriptor: int, seconds: float) -> bool:
+    """Wait on the descriptor: a command line is empty before locks and ports are given back."""
     deadline = asyncio.get_running_loop().time() + seconds
-    while command_line(pid):
+    while not select.select([descriptor], [], [], 0)[0]:
         if asyncio.get_running_loop().time() > deadline:
             return False
         await asyncio.sleep(0.02)

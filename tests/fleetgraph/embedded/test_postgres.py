@@ -24,9 +24,11 @@ pytestmark = pytest.mark.slow
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers to others")
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, structlog, sys
 from pathlib import Path
 from fleetgraph.embedded.postgres import EmbeddedPostgres
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 async def main():
     server = EmbeddedPostgres(Path(sys.argv[1]), system_root=Path(sys.argv[2]))
