@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput
@@ -142,6 +142,7 @@ values = st.recursive(
 
 
 @given(st.dictionaries(keys | st.text(), values))
+@settings(max_examples=40)
 def test_any_object_without_uuids_is_accepted(body: dict[str, Any]) -> None:
     parsed = parse_state_report(body, AGENT)
     json.dumps(parsed.extra, allow_nan=False)

@@ -170,7 +170,7 @@ scopes = st.fixed_dictionaries(
 
 
 @given(scopes, st.lists(elements, max_size=4))
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_typed_and_tolerant_reading_agree(scope: dict[str, Any], items: list[Any]) -> None:
     message = scope | {"messages": items}
     # A field that only the tolerant path knows must not change what is read.
@@ -215,7 +215,7 @@ form_values = st.recursive(
 
 
 @given(json_values | st.dictionaries(form_keys, form_values))
-@settings(max_examples=500)
+@settings(max_examples=60)
 def test_any_value_decodes_or_is_undecodable(message: Any) -> None:
     for raw in (json.dumps(message).encode(), pack(message)):
         if raw is None:
