@@ -1,0 +1,126 @@
+"""Serves the catalog: one Starlette route per path, each call executed in process."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from graphql import GraphQLSchema
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from core.errors import InvalidInput, NotFound
+from rest_compat.calls import Call, CallerOf, ContextFor, Defer, Edge, EtagOf, Limiter, answer
+from rest_compat.catalog import Catalog
+from rest_compat.endpoints import Endpoint
+from rest_compat.problem import Kind, problem_response
+
+_log: Final = logging.getLogger("fleetgraph.rest")
+_API: Final = "/api/v1"
+_UNSAFE_IN_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]")
+_REQUEST_ID_CHARS_MAX: Final = 128
+_METHOD_NOT_ALLOWED: Final = Kind(405, "Method not allowed", "Method not allowed")
+
+
+def build_routes(
+    catalog: Catalog,
+    *,
+    schema: GraphQLSchema,
+    context_for: ContextFor,
+    caller_of: CallerOf,
+    new_request_id: Callable[[], str],
+    limiter: Limiter | None = None,
+    defer: Defer | None = None,
+    etag_of: EtagOf | None = None,
+    body_limit_bytes: int = 16 * 1024 * 1024,
+    log: logging.Logger = _log,
+) -> list[Route]:
+    """Return the routes of every endpoint, then one that answers 404 to the rest of /api/v1.
+
+    `schema` is graphql-core's. More specific paths come first.
+    """
+    edge = Edge(
+        schema,
+        context_for,
+        caller_of,
+        new_request_id,
+        limiter,
+        defer,
+        etag_of,
+        body_limit_bytes,
+        log,
+    )
+    shapes: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in catalog.endpoints:
+        shapes.setdefault(endpoint.shape, {})[endpoint.method] = endpoint
+    routes = []
+    for shape in sorted(shapes, key=_specific_first):
+        first = next(iter(shapes[shape].values()))
+        routes.append(Route(first.path, _Path(edge, shapes[shape]), name=first.name))
+    unknown = _UnknownPath(new_request_id)
+    return [*routes, Route(_API, unknown), Route(f"{_API}/{{path:path}}", unknown)]
+
+
+def _specific_first(shape: str) -> list[tuple[bool, str]]:
+    return [(part == "{}", part) for part in shape.split("/")]
+
+
+def request_id_of(request: Request, new_request_id: Callable[[], str]) -> str:
+    """Return the caller's X-Request-ID without what does not belong in one, else a new id."""
+    given = _UNSAFE_IN_ID.sub("", request.headers.get("x-request-id", ""))
+    return given[:_REQUEST_ID_CHARS_MAX] or new_request_id()
+
+
+class _Path:
+    """The endpoints of one path, by method, as an ASGI application."""
+
+    def __init__(self, edge: Edge, by_method: Mapping[str, Endpoint]) -> None:
+        self._edge = edge
+        self._by_method = by_method
+        self._allow = ", ".join(sorted({*by_method} | ({"HEAD"} if "GET" in by_method else set())))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        request_id = request_id_of(request, self._edge.new_request_id)
+        response = await self._answer(request, request_id)
+        response.headers["X-Request-ID"] = request_id
+        if request.method == "HEAD":
+            response.body = b""  # Content-Length stays that of the body
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        endpoint = self._by_method.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            reason = f"{request.url.path} answers to {self._allow}"
+            return problem_response(
+                InvalidInput("method", reason),
+                request_id=request_id,
+                kind=_METHOD_NOT_ALLOWED,
+                headers={"Allow": self._allow},
+            )
+        path = {name: str(text) for name, text in request.path_params.items()}
+        return await answer(self._edge, Call(endpoint, request, request_id, path))
+
+
+class _UnknownPath:
+    """What answers where no endpoint is."""
+
+    def __init__(self, new_request_id: Callable[[], str]) -> None:
+        self._new_request_id = new_request_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        request_id = request_id_of(request, self._new_request_id)
+        response = problem_response(
+            NotFound("route", f"{request.method} {request.url.path}"),
+            request_id=request_id,
+            more={"hint": "GET /openapi.json lists every route"},
+        )
+        response.headers["X-Request-ID"] = request_id
+        if request.method == "HEAD":
+            response.body = b""
+        await response(scope, receive, send)

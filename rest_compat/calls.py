@@ -1,0 +1,215 @@
+"""One call of an endpoint: caller, limit, variables, execution, answer; and what if it fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from inspect import isawaitable
+from typing import Any
+
+from graphql import GraphQLError, GraphQLSchema, execute
+from graphql.execution.values import get_variable_values
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from core.callers import NOBODY, Caller
+from core.errors import AppError, ErrorCode, Unauthenticated
+from rest_compat.answers import etag_matches, not_modified, to_response
+from rest_compat.endpoints import Auth, Codec, Endpoint, Fallback, Place
+from rest_compat.inputs import read_body, read_variables
+from rest_compat.problem import TRANSIENT, expected_error, invalid_variable, problem_response
+
+CallerOf = Callable[[Request], Awaitable[Caller]]
+"""Turns a request's credentials into a caller; raises Unauthenticated for one that fails."""
+
+ContextFor = Callable[[Caller, str, str], object]
+"""Makes the GraphQL context from caller, request id and remote address."""
+
+Limiter = Callable[[Endpoint, Caller, Request], Awaitable[Mapping[str, str]]]
+"""Counts a call; returns headers for the answer, raises RateLimited. NOBODY for bad credentials."""
+
+EtagOf = Callable[[Endpoint, Caller, Mapping[str, Any]], Awaitable[str | None]]
+"""The bare ETag an ETAG endpoint would answer with, from the coerced variables; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A request whose work could not be done now. `caller` is None when nobody could say who.
+
+    `run_again` does the whole call once more (credentials included) and raises AppError if it
+    fails; it never defers again.
+    """
+
+    endpoint: Endpoint
+    caller: Caller | None
+    request_id: str
+    body: bytes
+    run_again: Callable[[], Coroutine[Any, Any, None]]
+
+
+Defer = Callable[[Deferred], Awaitable[bool]]
+"""Takes a request over; False when it cannot, and the caller then gets the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What every call needs, handed in by the program."""
+
+    schema: GraphQLSchema
+    context_for: ContextFor
+    caller_of: CallerOf
+    new_request_id: Callable[[], str]
+    limiter: Limiter | None
+    defer: Defer | None
+    etag_of: EtagOf | None
+    body_limit_bytes: int
+    log: logging.Logger
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through an endpoint."""
+
+    endpoint: Endpoint
+    request: Request
+    request_id: str
+    path: Mapping[str, str]
+    body: bytes | None = None
+    caller: Caller | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+async def answer(edge: Edge, call: Call) -> Response:
+    """Answer one request; whatever fails becomes a problem or the endpoint's fallback."""
+    try:
+        response = await _perform(edge, call)
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody reads it
+    except AppError as error:
+        response = await _failed(edge, call, error)
+    except Exception as error:
+        edge.log.exception("%s failed", call.endpoint.name, extra={"request_id": call.request_id})
+        response = await _failed(edge, call, _Unexpected(str(error)))
+    for name, value in call.headers.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+class _Unexpected(AppError):
+    """Anything that no use case foresaw; its text is for the log only."""
+
+
+async def _perform(edge: Edge, call: Call) -> Response:
+    endpoint, request = call.endpoint, call.request
+    caller = await _known_caller(edge, call)
+    if endpoint.reads_body and call.body is None:
+        call.body = await read_body(request, edge.body_limit_bytes)
+    given = read_variables(endpoint, request, call.path, call.body or b"")
+    if_none_match = request.headers.get("if-none-match")
+    coerced = _coerced(edge, endpoint, given)
+    if endpoint.answering.codec is Codec.ETAG and if_none_match and edge.etag_of:
+        etag = await edge.etag_of(endpoint, caller, coerced)
+        if etag is not None and etag_matches(if_none_match, etag):
+            return not_modified(etag, None, {})
+    data = await _execute(edge, call, caller, given)
+    return to_response(endpoint, data, call.path, if_none_match)
+
+
+async def _known_caller(edge: Edge, call: Call) -> Caller:
+    """Resolve the caller and count the call; a credential that fails is counted as nobody's."""
+    endpoint = call.endpoint
+    refused: Unauthenticated | None = None
+    caller = NOBODY
+    if endpoint.auth is not Auth.NONE:
+        try:
+            caller = await edge.caller_of(call.request)
+        except Unauthenticated as error:
+            if not any(item.place is Place.BEARER for item in endpoint.inputs):
+                refused = error
+    if refused is None:
+        call.caller = caller
+    if edge.limiter is not None:
+        call.headers |= await edge.limiter(endpoint, caller, call.request)
+    if refused is not None:
+        raise refused
+    return caller
+
+
+def _coerced(edge: Edge, endpoint: Endpoint, given: dict[str, Any]) -> Mapping[str, Any]:
+    nodes = endpoint.operation.variable_definitions or ()
+    values = get_variable_values(edge.schema, nodes, given, max_errors=5, hide_suggestions=False)
+    if isinstance(values, list):
+        raise invalid_variable(values[0], endpoint.inputs)
+    return values.coerced
+
+
+async def _execute(
+    edge: Edge, call: Call, caller: Caller, given: dict[str, Any]
+) -> Mapping[str, Any]:
+    client = call.request.client
+    context = edge.context_for(caller, call.request_id, client.host if client else "")
+    result = execute(
+        edge.schema, call.endpoint.document, context_value=context, variable_values=given
+    )
+    if isawaitable(result):
+        result = await result
+    if result.errors:
+        raise _first_error(edge, call, result.errors)
+    return result.data or {}
+
+
+def _first_error(edge: Edge, call: Call, errors: list[GraphQLError]) -> AppError:
+    """Log every unexpected error; return the first of all."""
+    found: list[AppError] = []
+    for error in errors:
+        expected = expected_error(error, call.endpoint.inputs)
+        if expected is None or expected.code is ErrorCode.INTERNAL:
+            edge.log.error(
+                "%s failed at %s: %s",
+                call.endpoint.name,
+                ".".join(map(str, error.path or ())),
+                error.message,
+                exc_info=error.original_error or error,
+                extra={"request_id": call.request_id},
+            )
+        found.append(expected or _Unexpected(error.message))
+    return found[0]
+
+
+async def _failed(edge: Edge, call: Call, error: AppError) -> Response:
+    fallback = call.endpoint.answering.when_unavailable
+    if error.code in TRANSIENT and fallback is not Fallback.FAIL:
+        edge.log.warning(
+            "%s answers %s instead of %s: %s",
+            call.endpoint.name,
+            fallback,
+            error.code,
+            error.message,
+            extra={"request_id": call.request_id},
+        )
+        if fallback is Fallback.NOT_MODIFIED:
+            return not_modified(None, None, {})
+        if await _is_deferred(edge, call):
+            return Response(
+                b'{"status":"accepted"}', status_code=202, media_type="application/json"
+            )
+    return problem_response(error, request_id=call.request_id, answering=call.endpoint.answering)
+
+
+async def _is_deferred(edge: Edge, call: Call) -> bool:
+    if edge.defer is None:
+        return False
+
+    async def run_again() -> None:
+        await _perform(edge, replace(call, headers={}))
+
+    try:
+        if call.endpoint.reads_body and call.body is None:
+            call.body = await read_body(call.request, edge.body_limit_bytes)
+        return await edge.defer(
+            Deferred(call.endpoint, call.caller, call.request_id, call.body or b"", run_again)
+        )
+    except Exception:
+        edge.log.exception("%s cannot be deferred", call.endpoint.name)
+        return False

@@ -1,0 +1,29 @@
+"""The comment lines directly above a node of a .graphql file: its documentation."""
+
+from __future__ import annotations
+
+from graphql import Node, TokenKind
+from graphql.language import Token
+
+
+def comment_above(node: Node) -> str:
+    """Return the text of the comment lines that touch the node from above, else nothing."""
+    if node.loc is None:
+        return ""
+    lines: list[str] = []
+    line = node.loc.start_token.line
+    token: Token | None = node.loc.start_token.prev
+    while token is not None and token.kind is TokenKind.COMMENT and token.line == line - 1:
+        lines.append((token.value or "").removeprefix(" ").rstrip())
+        line = token.line
+        token = token.prev
+    # What stands behind code on the same line belongs to that code.
+    if token is not None and lines and token.line == line and token.kind is not TokenKind.SOF:
+        lines.pop()
+    return "\n".join(reversed(lines))
+
+
+def summary_and_description(comment: str) -> tuple[str, str]:
+    """Split documentation into its first line and the rest."""
+    first, _, rest = comment.partition("\n")
+    return first.strip(), rest.strip()

@@ -1,0 +1,141 @@
+"""Errors as REST tells them: problem+json that legacy clients can read as well. The only table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from graphql import GraphQLError, VariableNode
+from starlette.responses import Response
+
+from core.errors import AppError, ErrorCode, InvalidInput
+from rest_compat.endpoints import Answering, Envelope, Input
+
+PROBLEM_JSON: Final = "application/problem+json"
+TRANSIENT: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL, ErrorCode.RATE_LIMITED})
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a code is told: the status, the title, and the short title of legacy clients."""
+
+    status: int
+    title: str
+    error: str
+
+
+KINDS: Final[Mapping[ErrorCode, Kind]] = {
+    ErrorCode.INVALID_INPUT: Kind(400, "Invalid input", "Invalid request"),
+    ErrorCode.UNAUTHENTICATED: Kind(401, "Not authenticated", "Unauthorized"),
+    ErrorCode.FORBIDDEN: Kind(403, "Not allowed", "Forbidden"),
+    ErrorCode.NOT_FOUND: Kind(404, "Not found", "Not found"),
+    ErrorCode.CONFLICT: Kind(409, "Conflict", "Conflict"),
+    ErrorCode.PRECONDITION_FAILED: Kind(412, "Precondition failed", "Precondition failed"),
+    ErrorCode.LIMIT_REACHED: Kind(403, "Limit reached", "Limit reached"),
+    ErrorCode.RATE_LIMITED: Kind(429, "Too many requests", "Too many requests"),
+    ErrorCode.PAYLOAD_TOO_LARGE: Kind(413, "Payload too large", "Payload too large"),
+    ErrorCode.UNAVAILABLE: Kind(503, "Not available now", "Service unavailable"),
+    ErrorCode.INTERNAL: Kind(500, "Unexpected failure", "Internal server error"),
+}
+
+
+def problem_response(
+    error: AppError,
+    *,
+    request_id: str,
+    answering: Answering | None = None,
+    kind: Kind | None = None,
+    more: Mapping[str, object] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return the answer that tells of an error.
+
+    `answering` brings the titles of one endpoint; `kind` replaces the table's entry, `more` adds
+    members. The detail of INTERNAL is never told.
+    """
+    kind = kind or _kind_for(error, answering)
+    is_internal = error.code is ErrorCode.INTERNAL
+    detail = f"Something went wrong; quote request {request_id}" if is_internal else error.message
+    body: dict[str, object] = {
+        "type": f"urn:fleetgraph:error:{error.code.lower().replace('_', '-')}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": error.code.value,
+        "error": kind.error,
+        "message": detail,
+        "requestId": request_id,
+    }
+    if error.facts and not is_internal:
+        body["facts"] = error.facts
+    if answering is not None and answering.envelope is Envelope.SUCCESS:
+        body["success"] = False
+    seconds = error.facts.get("retry_after_seconds")
+    if error.code is ErrorCode.RATE_LIMITED and isinstance(seconds, int):
+        body["retryAfter"] = _duration_text(seconds)
+    body |= more or {}
+    return Response(
+        orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS),
+        status_code=kind.status,
+        media_type=PROBLEM_JSON,
+        headers={**(headers or {}), **_headers(error, kind)},
+    )
+
+
+def _kind_for(error: AppError, answering: Answering | None) -> Kind:
+    kind = KINDS[error.code]
+    field = str(error.facts.get("field", ""))
+    for entry in answering.errors if answering else ():
+        if entry.code is error.code and entry.field in {None, field}:
+            return Kind(entry.status or kind.status, kind.title, entry.title)
+    return kind
+
+
+def _headers(error: AppError, kind: Kind) -> dict[str, str]:
+    headers = {}
+    seconds = error.facts.get("retry_after_seconds")
+    if isinstance(seconds, int):
+        headers["Retry-After"] = str(max(0, seconds))
+    if kind.status == 401:
+        challenge = error.facts.get("www_authenticate")
+        headers["WWW-Authenticate"] = challenge if isinstance(challenge, str) else "Bearer"
+    return headers
+
+
+def _duration_text(seconds: int) -> str:
+    if seconds > 90:
+        return f"{round(seconds / 60)} minutes"
+    if seconds >= 60:
+        return "1 minute"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"
+
+
+def expected_error(error: GraphQLError, inputs: Iterable[Input]) -> AppError | None:
+    """Return the expected failure behind an error of the execution; None for anything else."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        for node in cause.nodes or ():
+            if isinstance(node, VariableNode):
+                return _invalid(node.name.value, cause, inputs)
+        cause = cause.original_error
+    return cause if isinstance(cause, AppError) else None
+
+
+def invalid_variable(error: GraphQLError, inputs: Iterable[Input]) -> InvalidInput:
+    """Return a refused variable as InvalidInput, named as the caller knows it."""
+    name = ""
+    for node in error.nodes or ():
+        name = node.variable.name.value  # type: ignore[attr-defined]
+    return _invalid(name, error, inputs)
+
+
+def _invalid(name: str, error: GraphQLError, inputs: Iterable[Input]) -> InvalidInput:
+    label = next((each.label for each in inputs if each.name == name), name or "request")
+    head, _, reason = error.message.partition(": ")
+    if "not to be None" in reason:
+        reason = "must not be null"
+    elif "non-null type" in reason and "to be provided" in reason:
+        reason = "is required"
+    return InvalidInput(f"{label}{head.partition(' at ')[2]}", (reason or head)[:300])
