@@ -1,0 +1,56 @@
+"""Enums of the contract. Their values are spelt as everywhere else on the wire: lower case."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import strawberry
+from strawberry.schema.name_converter import NameConverter
+from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
+
+from core.callers import Role
+from core.reading_store import Aggregate
+from core.readings import Quality
+from models.agents import ProvisioningState
+
+
+class Names(NameConverter):
+    """Camel case for fields, and one spelling of enum values over GraphQL, REST and MQTT."""
+
+    def from_enum_value(self, enum: StrawberryEnumDefinition, enum_value: EnumValue) -> str:
+        """Return the value's name in lower case."""
+        return enum_value.name.lower()
+
+
+class AgentStatus(StrEnum):
+    """Whether an agent has been heard of within the online window."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+class AgentActivity(StrEnum):
+    """Whether an agent may use the system at all."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class ActivityFilter(StrEnum):
+    """Which agents a list wants."""
+
+    ALL = "all"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+strawberry.enum(ActivityFilter, description="Which agents a list wants.")
+strawberry.enum(AgentStatus, description="Whether an agent was heard of within the online window.")
+strawberry.enum(AgentActivity, description="Whether an agent may use the system at all.")
+strawberry.enum(
+    ProvisioningState,
+    description="How far an agent is: registered, then proven to hold its private key.",
+)
+strawberry.enum(Role, description="What a caller is to its tenant.")
+strawberry.enum(Aggregate, description="How the readings of one bucket become one value.")
+strawberry.enum(Quality, description="How far a reading can be trusted.")

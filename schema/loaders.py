@@ -1,0 +1,80 @@
+"""One query per relation and level, however many agents a list has.
+
+Nothing is remembered between batches: a subscription outlives what it has read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
+
+from strawberry.dataloader import DataLoader
+
+from core.context import Context
+from core.readings import LatestReading
+from models.current_states import CurrentState
+from models.target_states import TargetState
+from models.unit_of_work import database_errors
+from resolvers import readings
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LatestKey(NamedTuple):
+    """Whose newest readings, and of which metrics; None means all."""
+
+    agent_id: int
+    metrics: tuple[str, ...] | None
+
+
+class Loaders:
+    """The relations of agents; each loader is made when a field first asks for it."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+
+    @cached_property
+    def latest(self) -> DataLoader[LatestKey, list[LatestReading]]:
+        """Newest readings per agent, by metric and device."""
+        return _loader(self._latest)
+
+    @cached_property
+    def target_state(self) -> DataLoader[int, TargetState | None]:
+        """Target state per agent id; None for an agent that was never given one."""
+        return _loader(self._target_states)
+
+    @cached_property
+    def current_state(self) -> DataLoader[int, CurrentState | None]:
+        """Current state per agent id; None for an agent that has not reported."""
+        return _loader(self._current_states)
+
+    async def _latest(self, keys: Sequence[LatestKey]) -> list[list[LatestReading]]:
+        found: dict[LatestKey, list[LatestReading]] = {}
+        for metrics in {key.metrics for key in keys}:
+            ids = sorted({key.agent_id for key in keys if key.metrics == metrics})
+            by_agent = await readings.latest_of_agents(self._ctx, ids, metrics)
+            for agent_id, rows in by_agent.items():
+                rows.sort(key=lambda row: (row.info.metric, row.info.device))
+                found[LatestKey(agent_id, metrics)] = rows
+        return [found[key] for key in keys]
+
+    async def _target_states(self, ids: Sequence[int]) -> list[TargetState | None]:
+        with database_errors():
+            rows = await TargetState.of(self._ctx.tenant_id, agent_id__in=sorted(set(ids)))
+        by_agent = {row.agent_id: row for row in rows}
+        return [by_agent.get(agent_id) for agent_id in ids]
+
+    async def _current_states(self, ids: Sequence[int]) -> list[CurrentState | None]:
+        with database_errors():
+            rows = await CurrentState.of(self._ctx.tenant_id, agent_id__in=sorted(set(ids)))
+        by_agent = {row.agent_id: row for row in rows}
+        return [by_agent.get(agent_id) for agent_id in ids]
+
+
+def _loader(load: Callable[[Sequence[K]], Awaitable[list[V]]]) -> DataLoader[K, V]:
+    async def load_all(keys: list[K]) -> list[Any]:
+        return await load(keys)
+
+    return DataLoader(load_all, cache=False)

@@ -1,0 +1,74 @@
+"""The contract, assembled: Query, Mutation, Subscription."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.execution import ExecutionContext
+
+from schema.agents import AgentQuery, AgentSubscription
+from schema.auth import AuthMutation, AuthQuery
+from schema.context import GraphQLContext
+from schema.current_states import CurrentStateMutation, CurrentStateQuery
+from schema.device_logs import DeviceLogMutation
+from schema.enums import Names
+from schema.errors import present
+from schema.history import HistoryQuery
+from schema.limits import EXTENSIONS
+from schema.provisioning import ProvisioningMutation, ProvisioningQuery
+from schema.readings import ReadingQuery, ReadingSubscription
+from schema.scalars import SCALARS
+from schema.target_states import TargetStateMutation, TargetStateQuery
+
+
+@strawberry.type
+class Query(
+    AuthQuery,
+    AgentQuery,
+    ReadingQuery,
+    HistoryQuery,
+    TargetStateQuery,
+    CurrentStateQuery,
+    ProvisioningQuery,
+):
+    """What can be asked."""
+
+
+@strawberry.type
+class Mutation(
+    AuthMutation,
+    ProvisioningMutation,
+    TargetStateMutation,
+    CurrentStateMutation,
+    DeviceLogMutation,
+):
+    """What can be changed."""
+
+
+@strawberry.type
+class Subscription(ReadingSubscription, AgentSubscription):
+    """What can be followed."""
+
+
+class FleetSchema(strawberry.Schema):
+    """A schema whose errors, on every way out of it, are as schema/errors.py says."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        """Replace each error, in place, by what callers may see."""
+        context: Any = execution_context.context if execution_context else None
+        request_id = context.ctx.request_id if isinstance(context, GraphQLContext) else "-"
+        errors[:] = [present(error, request_id) for error in errors]
+
+
+schema = FleetSchema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    extensions=EXTENSIONS,
+    config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
+)
