@@ -15,7 +15,7 @@ from graphql import (
 from graphql.pyutils import did_you_mean, suggestion_list
 
 from core.errors import ErrorCode
-from rest_compat.endpoints import Answering, Codec, Envelope, ErrorTitle, Fallback
+from rest_compat.endpoints import Answering, Codec, Envelope, ErrorTitle, Fallback, Rows
 from rest_compat.mistakes import Mistake
 from rest_compat.selections import Fragments, Member, below
 
@@ -57,6 +57,7 @@ def answering(
         envelope=envelope,
         message=options.get("message"),
         count=options.get("count"),
+        rows=_rows(options.get("rows")),
         omit_null=tuple(tuple(path.split(".")) for path in options.get("omitNull") or ()),
         response_headers=tuple(
             (each["name"], each["member"]) for each in options.get("responseHeaders") or ()
@@ -84,6 +85,10 @@ def _status(options: Mapping[str, Any], envelope: Envelope) -> int:
     return int(status)
 
 
+def _rows(entry: Mapping[str, Any] | None) -> Rows | None:
+    return Rows(entry["member"], entry.get("newestBy")) if entry else None
+
+
 def _error_title(entry: Mapping[str, Any]) -> ErrorTitle:
     status = entry.get("status")
     if status is not None and not 400 <= status <= 599:
@@ -105,8 +110,10 @@ def _check_envelope(
         raise Mistake(f"envelope {answer.envelope} needs an object, not a list")
     if answer.envelope is Envelope.LIST:
         _check_list(schema, root, inside, fragments)
-    if answer.count is not None and (is_list or answer.envelope in {Envelope.LIST, Envelope.NONE}):
-        raise Mistake("count needs an object as the answer")
+    if answer.count is None and answer.rows is None:
+        return
+    if is_list or answer.envelope in {Envelope.LIST, Envelope.NONE}:
+        raise Mistake("count and rows need an object as the answer")
 
 
 def _check_list(
@@ -149,7 +156,12 @@ def _check_members(
             raise Mistake(f"no control member {name} is selected.{hint}")
     if answer.outcomes and not answer.outcome:
         raise Mistake("outcomes need an outcome")
-    if answer.count is not None:
+    rows = answer.rows
+    if rows is not None:
+        _member_at(schema, (rows.member,), body, fragments)
+        if rows.newest_by is not None:
+            _member_at(schema, (rows.member, rows.newest_by), body, fragments)
+    if answer.count is not None and (rows is None or answer.count != rows.member):
         counted = _member_at(schema, (answer.count,), body, fragments)
         if not is_list_type(get_nullable_type(counted.type)):
             raise Mistake(f"count: {answer.count} is not a list")

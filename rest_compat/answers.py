@@ -13,6 +13,7 @@ from starlette.responses import Response
 from core.errors import NotFound
 from rest_compat.answer_rules import is_control
 from rest_compat.endpoints import Answering, Codec, Endpoint, Envelope
+from rest_compat.rows import with_rows
 
 JSON_MEDIA_TYPE: Final = "application/json"
 _ETAGS: Final = re.compile(r'(?:W/)?"([^"]*)"|([^\s,"]+)')
@@ -40,11 +41,14 @@ def to_response(
     if answering.codec is Codec.ETAG:
         etag = _etag_text(control.get("_etag"))
         return _etag_response(_written(value["document"]), etag, headers, if_none_match)
+    status = _status(answering, control)
     if answering.codec is Codec.TEXT:
         return Response(
-            "" if value is None else str(value), media_type="text/plain", headers=headers
+            "" if value is None else str(value),
+            status_code=status,
+            media_type="text/plain",
+            headers=headers,
         )
-    status = _status(answering, control)
     if answering.envelope is Envelope.NONE:
         return Response(status_code=status, headers=headers)
     body = _written(_enveloped(answering, value))
@@ -114,6 +118,8 @@ def _headers(answering: Answering, control: Mapping[str, Any]) -> dict[str, str]
 
 
 def _enveloped(answering: Answering, value: Any) -> Any:
+    if answering.rows is not None:
+        value = with_rows(value, answering.rows.member, answering.rows.newest_by)
     for path in answering.omit_null:
         value = _without_null(value, path)
     if answering.count is not None and isinstance(value, dict):

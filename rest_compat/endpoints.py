@@ -103,6 +103,14 @@ class ErrorTitle:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """A member of columns that is answered as rows, and what to sort them by, downwards."""
+
+    member: str
+    newest_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """The part of `@rest` that is about the answer; see rest.graphql for each option."""
 
@@ -113,6 +121,7 @@ class Answering:
     envelope: Envelope = Envelope.ROOT_FIELD
     message: str | None = None
     count: str | None = None
+    rows: Rows | None = None
     omit_null: tuple[tuple[str, ...], ...] = ()
     response_headers: tuple[tuple[str, str], ...] = ()  # (header, control member)
     errors: tuple[ErrorTitle, ...] = ()

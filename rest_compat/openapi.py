@@ -11,7 +11,7 @@ from core.errors import ErrorCode
 from rest_compat.answer_rules import is_control
 from rest_compat.catalog import Catalog
 from rest_compat.endpoints import Auth, Codec, Endpoint, Envelope, Fallback, Input, Place
-from rest_compat.openapi_types import JsonSchema, Types, object_schema, without_null
+from rest_compat.openapi_types import JsonSchema, Types, object_schema, rows_of, without_null
 from rest_compat.problem import KINDS, PROBLEM_JSON
 from rest_compat.selections import Member, below, members_of
 
@@ -227,6 +227,11 @@ class _Operation:
         return root, omitted
 
     def _counted(self, body: JsonSchema) -> JsonSchema:
+        rows = self._endpoint.answering.rows
+        if rows is not None:
+            properties = body["properties"]
+            listed = rows_of(properties[rows.member])
+            body = {**body, "properties": {**properties, rows.member: listed}}
         if self._endpoint.answering.count is None:
             return body
         return _with_members({"count": {"type": "integer"}}, body)

@@ -220,3 +220,16 @@ def without_null(schema: JsonSchema) -> JsonSchema:
     if isinstance(forms, list) and forms[-1] == {"type": "null"}:
         return dict(forms[0]) if len(forms) == 2 else {**schema, "anyOf": forms[:-1]}
     return schema
+
+
+def rows_of(schema: JsonSchema) -> JsonSchema:
+    """Return the schema of the rows made from an object of columns, or from a list of them."""
+    inner = without_null(schema)
+    if inner.get("type") == "array":
+        inner = without_null(inner["items"])
+    properties = {
+        name: column["items"] if "items" in (column := without_null(each)) else each
+        for name, each in inner["properties"].items()
+    }
+    rows: JsonSchema = {"type": "array", "items": {**inner, "properties": properties}}
+    return rows if schema == without_null(schema) else nullable(rows)

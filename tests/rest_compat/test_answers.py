@@ -138,3 +138,19 @@ def test_a_known_etag_saves_the_execution(client: TestClient, harness: Harness) 
     harness.etag = None
     assert client.get(POLL, headers={"If-None-Match": '"abc"'}).status_code == 304
     assert harness.calls == ["device_state", "device_state"]
+
+
+def test_columns_become_rows_newest_first(client: TestClient) -> None:
+    url = f"/api/v1/readings/{KNOWN}"
+    assert client.get(url).json() == {
+        "count": 3,
+        "agent_uuid": str(KNOWN),
+        "readings": [
+            {"time": 3, "metric_name": "a", "value": None, "unit": "°C"},
+            {"time": 2, "metric_name": "b", "value": 7.0},
+            {"time": 1, "metric_name": "a", "value": 0.5, "unit": "°C"},
+        ],
+    }
+    empty = {"count": 0, "agent_uuid": str(KNOWN)}
+    assert client.get(f"{url}?metric=none").json() == {**empty, "readings": []}
+    assert client.get(f"{url}?metric=null").json() == {**empty, "readings": None}

@@ -107,6 +107,13 @@ WRONG = [
     ),
     (f'query A @rest(get: "/a", count: "a") {WHOAMI}', "a is not selected"),
     ('query A @rest(get: "/a", count: "total") { agents { total } }', "not a list"),
+    (
+        (
+            'query A @rest(get: "/a", rows: { member: "nodes", newestBy: "tim" }) '
+            "{ agents { nodes { tags } } }"
+        ),
+        "nodes.tim is not selected",
+    ),
     ('query A @rest(get: "/a", omitNull: ["nodes.tag"]) { agents { nodes { tags } } }', "'tags'"),
     ('query A @rest(get: "/a") { a: whoami b: whoami }', "takes one root field"),
     ('query A @rest(get: "/a") { _a: whoami }', "no root field reaches"),

@@ -83,6 +83,11 @@ def test_selections_become_answers() -> None:
     assert list(data["properties"]["data"]["properties"]) == ["device", "given"]
     detail = body_of(paths["/api/v1/agents/{uuid}/detail"]["get"])
     assert detail["properties"]["device"]["type"] == "object"
+    rows = body_of(paths["/api/v1/readings/{uuid}"]["get"])["properties"]["readings"]
+    assert rows["type"] == ["array", "null"]
+    assert rows["items"]["properties"]["value"]["type"] == ["number", "null"]
+    assert rows["items"]["properties"]["metric_name"] == {"type": "string"}
+    assert rows["items"]["required"] == ["time", "metric_name", "value"]
     names = body_of(paths["/api/v1/agents/names"]["get"])
     assert names["items"]["required"] == ["name"]
     assert len(body_of(paths["/api/v1/things/{name}"]["get"])["anyOf"]) == 2
@@ -127,7 +132,14 @@ def fits(value: object, schema: dict[str, Any], schemas: dict[str, Any]) -> bool
     if "enum" in schema and value not in schema["enum"]:
         return False
     kinds = schema.get("type", [])
-    names = {str: "string", int: "integer", bool: "boolean", list: "array", dict: "object"}
+    names = {
+        str: "string",
+        int: "integer",
+        bool: "boolean",
+        float: "number",
+        list: "array",
+        dict: "object",
+    }
     name = "null" if value is None else names[type(value)]
     if kinds and name not in ([kinds] if isinstance(kinds, str) else kinds):
         return False
@@ -147,6 +159,8 @@ def fits(value: object, schema: dict[str, Any], schemas: dict[str, Any]) -> bool
         ("get", "/api/v1/agents/{uuid}", f"/api/v1/agents/{KNOWN}", None),
         ("get", "/api/v1/agents/{uuid}", "/api/v1/agents/nope", None),
         ("get", "/api/v1/agents/{uuid}/detail", f"/api/v1/agents/{KNOWN}/detail", None),
+        ("get", "/api/v1/readings/{uuid}", f"/api/v1/readings/{KNOWN}", None),
+        ("get", "/api/v1/readings/{uuid}", f"/api/v1/readings/{KNOWN}?metric=null", None),
         ("get", "/api/v1/agents/names", "/api/v1/agents/names", None),
         ("get", "/api/v1/things/{name}", "/api/v1/things/Riga", None),
         ("get", "/api/v1/things/{name}", "/api/v1/things/press", None),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, NewType
 from uuid import UUID
 
+import numpy as np
 import strawberry
 from graphql import GraphQLSchema
 from strawberry.scalars import JSON
@@ -31,6 +32,7 @@ from core.errors import (
 )
 
 KNOWN = UUID("3f2b8c14-5d6e-4a7b-9c8d-0e1f2a3b4c5d")
+Column = NewType("Column", object)
 Bytes = NewType("Bytes", bytes)
 DOCUMENT = {str(KNOWN): {"apps": {}, "config": {"_kept": None}, "version": 7}}
 
@@ -106,6 +108,20 @@ class Uploaded:
     outcome: str
 
 
+@strawberry.type
+class Series:
+    metric: str
+    unit: str | None
+    timestamps: Column
+    values: list[float | None]
+
+
+@strawberry.type
+class Readings:
+    uuid: UUID
+    series: list[Series] | None
+
+
 Thing = Annotated[Agent | Place, strawberry.union("Thing")]
 Info = strawberry.Info[World, None]
 
@@ -166,6 +182,15 @@ class Query:
     @strawberry.field
     def thing(self, name: str) -> Thing:
         return Place(city=name) if name == "Riga" else agent_named(name)
+
+    @strawberry.field
+    async def readings(self, uuid: UUID, metric: str | None = None) -> Readings:
+        first = Series(
+            metric="a", unit="°C", timestamps=Column(np.array([1, 3])), values=[0.5, None]
+        )
+        second = Series(metric="b", unit=None, timestamps=Column([2]), values=[7.0])
+        known = {None: [first, second], "none": [], "null": None}
+        return Readings(uuid=uuid, series=known[metric])
 
     @strawberry.field
     async def whoami(self, info: Info) -> str:
@@ -229,7 +254,8 @@ class Mutation:
 
 def toy_schema() -> GraphQLSchema:
     scalars: dict[object, ScalarDefinition] = {
-        Bytes: strawberry.scalar(name="Bytes", parse_value=bytes)
+        Bytes: strawberry.scalar(name="Bytes", parse_value=bytes),
+        Column: strawberry.scalar(name="Column", serialize=lambda column: column),
     }
     schema = strawberry.Schema(
         Query,
