@@ -8,12 +8,15 @@ here, each with a test:
 - retained messages are handed to every client that connects, for everyone's subscriptions;
 - a will is published, and retained, without asking whether its topic is allowed;
 - a take-over of a clean session leaves the earlier connection open and publishing;
-- a packet may announce 256 MB; a silent connection, before or after login, is never closed.
+- a packet may announce 256 MB; a silent connection, before or after login, is never closed;
+- what waits for an absent client grows without end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,8 @@ _CONNECT_SECONDS_MAX = 10.0
 _TAKE_OVER_SECONDS_MAX = 5.0
 _KEEP_ALIVE_GRACE = 1.5
 _SYS_SECONDS = 10
+_QUEUED_MAX = 100_000
+_LOG = logging.getLogger(__name__)
 
 
 class LoginPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt ships no types
@@ -119,7 +124,7 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     async def _take_over(self, session: Session) -> Session:
         session.parent = 0
-        session.keep_alive = int(session.keep_alive * _KEEP_ALIVE_GRACE)
+        session.keep_alive = math.ceil(session.keep_alive * _KEEP_ALIVE_GRACE)
         client_id = session.client_id
         if client_id not in self._sessions:
             return session
@@ -180,11 +185,21 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         if not own or handler is None:
             return
         for topic, kept in list(self._retained_messages.items()):
+            # Whoever may subscribe may receive; asked again, because accounts change.
             if self._matches(topic, topic_filter) and self.accounts.allows(
                 session.username, topic, Action.RECEIVE
             ):
                 sending = handler.mqtt_publish(topic, kept.data, min(qos, kept.qos or 0), True)
                 self._tasks_queue.append(asyncio.ensure_future(sending))
+
+    async def _retain_broadcast_message(
+        self, broadcast: dict[str, Any], qos: int, target_session: Session
+    ) -> None:
+        queue = target_session.retained_messages
+        while queue.qsize() >= _QUEUED_MAX:
+            _LOG.warning("Queue of %s is full; its oldest is lost", target_session.client_id)
+            queue.get_nowait()
+        await super()._retain_broadcast_message(broadcast, qos, target_session)
 
     def _may_publish(self, session: Session | None, topic: str | None) -> bool:
         return session is None or self.accounts.allows(session.username, topic, Action.PUBLISH)

@@ -44,7 +44,7 @@ class EmbeddedBroker(Protocol):
         ...
 
     async def wait(self) -> int:
-        """Return the exit status when the broker has ended."""
+        """Return the exit status when the broker has ended; `stop` it, then start another."""
         ...
 
 

@@ -61,7 +61,7 @@ class BrokerProcess(ABC):
         """
         self._wanted = accounts
         async with self._applying:
-            if self._write_accounts(self._wanted):
+            if await asyncio.to_thread(self._write_accounts, self._wanted):
                 await self._reload()
 
     async def stop(self) -> None:
@@ -110,7 +110,7 @@ class BrokerProcess(ABC):
                 "stop it, or choose another port",
                 port=self.port,
             )
-        self._write_accounts(accounts)
+        await asyncio.to_thread(self._write_accounts, accounts)
         self._child = await self._spawn(config)
         await self._until_accepting()
 

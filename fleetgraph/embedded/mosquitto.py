@@ -72,7 +72,7 @@ class MosquittoBroker(BrokerProcess):
         loop = asyncio.get_running_loop()
         await asyncio.sleep(self._reloaded_at + _RELOAD_SECONDS_MIN - loop.time())
         # Whatever came in while we waited goes along with this one signal.
-        self._write_accounts(self._wanted)
+        await asyncio.to_thread(self._write_accounts, self._wanted)
         if self._child:
             self._child.send(signal.SIGHUP)
         self._reloaded_at = loop.time()

@@ -112,6 +112,20 @@ async def test_an_agent_gets_its_retained_command(broker: EmbeddedBroker, connec
     assert (await agent.heard(f"{MINE}/agent/update")).retain
 
 
+async def test_retained_messages_go_to_those_who_asked(
+    broker: EmbeddedBroker, connect: Connect
+) -> None:
+    platform, quiet = await connect(PLATFORM), await connect(PLATFORM)
+    await platform.subscribe("i/#")
+    await platform.publish(f"{MINE}/agent/update", b"new", retain=True)
+    await quiet.close()
+    quiet = await connect(PLATFORM)
+    await quiet.subscribe("other/#")
+    await platform.publish("other/topic", b"fence")
+    await quiet.heard("other/topic")
+    assert [m.topic for m in quiet.messages] == ["other/topic"]
+
+
 async def test_an_agent_hears_nothing_that_is_not_its_own(
     broker: EmbeddedBroker, connect: Connect
 ) -> None:
