@@ -1,0 +1,5 @@
+"""`python -m fleetgraph`."""
+
+from fleetgraph.cli import main
+
+main()

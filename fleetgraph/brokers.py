@@ -1,0 +1,80 @@
+"""Which broker: one named by the settings, or the embedded one; and who we are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.broker_accounts import BrokerAccount, hash_broker_password
+from core.derived_secrets import DerivedSecrets
+from core.gateways import BrokerDriver, NoBrokerDriver
+from core.policy import BrokerAddress
+from fleetgraph.broker_files import BrokerFiles
+from fleetgraph.embedded.ports import dial_host, find_free_port
+from fleetgraph.settings import Settings
+from fleetgraph.urls import BrokerUrl
+from workers.mqtt import BrokerEndpoint
+
+PLATFORM_USER = "fleetgraph"
+_PORT = 1883
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPlan:
+    """How we and the agents reach the broker, decided before anything is opened."""
+
+    endpoint: BrokerEndpoint
+    address: BrokerAddress
+    platform: BrokerAccount
+    is_embedded: bool
+
+
+def external_plan(settings: Settings) -> BrokerPlan:
+    """Return the plan for the broker that `mqtt.url` names."""
+    mqtt = settings.mqtt
+    assert mqtt.url is not None
+    url = BrokerUrl.parse(mqtt.url.get_secret_value())
+    ca_cert = mqtt.ca_file.read_text(encoding="ascii") if mqtt.ca_file else None
+    endpoint = BrokerEndpoint(
+        host=url.host,
+        port=url.port,
+        username=url.username,
+        password=url.password,
+        client_id=mqtt.client_id,
+        tls=url.tls,
+        ca_cert=ca_cert,
+        mqtt5=mqtt.version == "5",
+    )
+    address = BrokerAddress(
+        protocol=mqtt.public_protocol,
+        host=mqtt.public_host or url.host,
+        port=mqtt.public_port or url.port,
+        ca_cert=ca_cert,
+    )
+    account = BrokerAccount(url.username, hash_broker_password(url.password), is_platform=True)
+    return BrokerPlan(endpoint, address, account, is_embedded=False)
+
+
+def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
+    """Return the plan for a broker of our own on the asked port, or the next free one."""
+    mqtt = settings.mqtt
+    port = mqtt.port or find_free_port(mqtt.host, _PORT)
+    password = secrets.derive("mqtt-platform")
+    endpoint = BrokerEndpoint(
+        host=dial_host(mqtt.host),
+        port=port,
+        username=PLATFORM_USER,
+        password=password,
+        client_id=mqtt.client_id,
+    )
+    address = BrokerAddress(
+        protocol=mqtt.public_protocol, host=mqtt.public_host, port=mqtt.public_port or port
+    )
+    account = BrokerAccount(PLATFORM_USER, hash_broker_password(password), is_platform=True)
+    return BrokerPlan(endpoint, address, account, is_embedded=True)
+
+
+def external_driver(settings: Settings) -> BrokerDriver:
+    """Return what keeps an external broker's accounts: files, or nobody of ours."""
+    folder = settings.mqtt.accounts_dir
+    return NoBrokerDriver() if folder is None else BrokerFiles(Path(folder))

@@ -1,0 +1,55 @@
+"""Headers or connection parameters to a Caller. Nothing else ever sees a credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from starlette.requests import HTTPConnection
+
+from core.callers import NOBODY, Caller
+from core.context import Context
+from core.errors import Unauthenticated
+from resolvers.agents import caller_from_device_key
+from resolvers.auth import caller_from_token
+
+DEVICE_KEY_HEADER = "x-device-api-key"
+_DEVICE_KEY_PREFIX = "v2_"
+
+
+async def caller_of(
+    ctx: Context, headers: Mapping[str, str], *, agent_uuid: UUID | None = None
+) -> Caller:
+    """Return who calls: a person by access token, an agent by device key, else NOBODY.
+
+    `agent_uuid` is the agent a path names; an agent with another uuid is refused. Raises
+    Unauthenticated for a credential that does not hold: it is never ignored.
+    """
+    device_key = headers.get(DEVICE_KEY_HEADER)
+    if device_key:
+        return await caller_from_device_key(ctx, device_key, uuid=agent_uuid)
+    authorization = headers.get("authorization")
+    if not authorization:
+        return NOBODY
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Authorization must be: Bearer <token>")
+    return await caller_from_bearer(ctx, token.strip())
+
+
+async def caller_from_bearer(ctx: Context, token: str) -> Caller:
+    """Return who a Bearer credential belongs to: agents send their device key that way too."""
+    if token.startswith(_DEVICE_KEY_PREFIX):
+        return await caller_from_device_key(ctx, token, uuid=None)
+    return await caller_from_token(ctx, token)
+
+
+async def caller_of_socket(
+    ctx: Context, connection: HTTPConnection, parameters: Mapping[str, Any] | None
+) -> Caller:
+    """Return who opened a WebSocket: `connection_init` parameters first, then headers."""
+    for name, value in (parameters or {}).items():
+        if name.lower() == "authorization" and isinstance(value, str):
+            return await caller_of(ctx, {"authorization": value})
+    return await caller_of(ctx, connection.headers)

@@ -1,0 +1,77 @@
+"""What every HTTP request goes through: its id, its log line, its count."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core import metrics
+from core.ids import Ids
+from fleetgraph.logs import bind_request
+
+_log = logging.getLogger("fleetgraph.http")
+
+HEADER = b"x-request-id"
+SLOW_SECONDS = 1.0
+_REQUEST_ID_CHARS_MAX = 128
+
+
+class RequestLog:
+    """ASGI middleware. The id comes from the caller or is made here, and everyone below sees it."""
+
+    def __init__(self, app: ASGIApp, ids: Ids) -> None:
+        self._app = app
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or socket."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._request_id(scope)
+        bind_request(request_id)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def count(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, count)
+        finally:
+            self._note(scope, status, time.perf_counter() - started)
+
+    def _request_id(self, scope: Scope) -> str:
+        headers = scope["headers"]
+        given = next((value for name, value in headers if name == HEADER), b"").decode("latin-1")
+        cleaned = "".join(c for c in given if c.isascii() and (c.isalnum() or c in "-_.:/+=@"))
+        request_id = cleaned[:_REQUEST_ID_CHARS_MAX] or self._ids.uuid().hex
+        scope["headers"] = [
+            *((name, value) for name, value in headers if name != HEADER),
+            (HEADER, request_id.encode()),
+        ]
+        scope.setdefault("state", {})["request_id"] = request_id
+        return request_id
+
+    @staticmethod
+    def _note(scope: Scope, status: int, seconds: float) -> None:
+        metrics.HTTP_REQUESTS.labels(scope["method"], str(status)).inc()
+        metrics.HTTP_SECONDS.observe(seconds)
+        loud = status >= 500 or seconds > SLOW_SECONDS
+        # The query string may hold what should not be in a log, so only the path is written.
+        _log.log(
+            logging.WARNING if loud else logging.DEBUG,
+            "%s %s answered %d in %.0f ms",
+            scope["method"],
+            scope["path"],
+            status,
+            seconds * 1000,
+        )

@@ -1,0 +1,131 @@
+"""Everything a process of ours has open, and how it is closed again: the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from core.pubsub.redis import RedisPubSub
+from models.notifications import PostgresPubSub
+
+from core.callers import NOBODY, Caller, system_caller
+from core.clock import Clock, SystemClock
+from core.context import Context
+from core.derived_secrets import DerivedSecrets
+from core.ids import Ids, RandomIds
+from core.passwords import Passwords
+from core.policy import BrokerAddress, Policy
+from core.pubsub.base import PubSub
+from core.pubsub.memory import MemoryPubSub
+from core.tokens import Tokens
+from fleetgraph.settings import Settings
+from models.database import DatabaseUrl, close_rows, open_pool, open_rows
+from models.timeseries.live import JournalHub
+from models.timeseries.store import PostgresReadingStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The open parts, from which contexts are made."""
+
+    clock: Clock
+    ids: Ids
+    bus: PubSub
+    pool: asyncpg.Pool
+    readings: PostgresReadingStore
+    live: JournalHub
+    tokens: Tokens
+    passwords: Passwords
+    secrets: DerivedSecrets
+    policy: Policy
+    data_dir: Path
+
+    def context(
+        self, caller: Caller = NOBODY, request_id: str = "-", remote_address: str = ""
+    ) -> Context:
+        """Return a context for one call."""
+        return Context(
+            caller=caller,
+            clock=self.clock,
+            ids=self.ids,
+            bus=self.bus,
+            readings=self.readings,
+            live=self.live,
+            tokens=self.tokens,
+            passwords=self.passwords,
+            secrets=self.secrets,
+            policy=self.policy,
+            request_id=request_id,
+            remote_address=remote_address,
+        )
+
+    def system(self) -> Context:
+        """Return a context for the program's own work over all tenants."""
+        return self.context(system_caller(0), request_id="system")
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings,
+    url: DatabaseUrl,
+    *,
+    secret: str,
+    data_dir: Path,
+    broker: BrokerAddress,
+    alone: bool,
+) -> AsyncIterator[Services]:
+    """Open what a process needs; closes it in reverse order.
+
+    `alone` says that this process is the whole system, so that the bus can stay in memory.
+    """
+    clock = SystemClock()
+    policy = policy_of(settings, broker)
+    async with AsyncExitStack() as stack:
+        await open_rows(url, pool_size=settings.database.pool_size)
+        stack.push_async_callback(close_rows)
+        pool = await open_pool(url, min_size=2, max_size=settings.database.readings_pool_size)
+        stack.push_async_callback(_close_pool, pool)
+        bus = _bus(settings, url, alone=alone)
+        await bus.start()
+        stack.push_async_callback(bus.stop)
+        store = PostgresReadingStore(pool, clock, policy)
+        hub = JournalHub(pool, bus, store.catalog, policy)
+        stack.push_async_callback(hub.stop)
+        yield Services(
+            clock=clock,
+            ids=RandomIds(),
+            bus=bus,
+            pool=pool,
+            readings=store,
+            live=hub,
+            tokens=Tokens(secret, clock, ttl_seconds=settings.token.ttl_seconds),
+            passwords=Passwords(),
+            secrets=DerivedSecrets(secret),
+            policy=policy,
+            data_dir=data_dir,
+        )
+
+
+def policy_of(settings: Settings, broker: BrokerAddress) -> Policy:
+    """Return the limits and addresses in the settings."""
+    return Policy(
+        broker=broker,
+        online_window_seconds=settings.agent.online_window_seconds,
+        clock_past_days_max=settings.agent.clock_past_days_max,
+        clock_future_hours_max=settings.agent.clock_future_hours_max,
+        journal_hours=settings.retention.journal_hours,
+    )
+
+
+def _bus(settings: Settings, url: DatabaseUrl, *, alone: bool) -> PubSub:
+    if settings.redis.url is not None:
+        return RedisPubSub(settings.redis.url.get_secret_value())
+    return MemoryPubSub() if alone else PostgresPubSub(url)
+
+
+async def _close_pool(pool: asyncpg.Pool) -> None:
+    # A connection that hangs on a dead server must not hold up the end of the program.
+    pool.terminate()

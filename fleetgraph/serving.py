@@ -1,0 +1,51 @@
+"""The API of a process: the HTTP server and the small tasks that live beside it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from core.errors import AppError
+from fleetgraph import deferred
+from fleetgraph.app import create_app
+from fleetgraph.deferred import DeferredReports
+from fleetgraph.server import HttpServer
+from fleetgraph.services import Services
+from fleetgraph.settings import Settings
+from resolvers import outages
+from workers.supervisor import Periodic, Supervisor
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serve_api(services: Services, settings: Settings, port: int) -> AsyncIterator[None]:
+    """Answer requests on `port` while inside the block."""
+    system = services.system()
+    spool = DeferredReports(services.data_dir / "deferred")
+    app = create_app(services, spool, body_bytes_max=settings.http.body_bytes_max)
+    server = HttpServer(app, settings.http.host, port)
+    await server.start()
+    supervisor = Supervisor(
+        [
+            Periodic("http beat", outages.BEAT_SECONDS, partial(outages.beat, system)),
+            Periodic("deferred", deferred.PERIOD_SECONDS, partial(spool.step, system)),
+        ]
+    )
+    try:
+        away = await outages.note_outage(system)
+        if away is not None:
+            _log.warning(
+                "the API was away for %.0f s; sessions of agents that it may have muted are dropped",
+                away.total_seconds(),
+            )
+    except AppError as error:
+        _log.warning("cannot tell how long the API was away: %s", error)
+    supervisor.start()
+    try:
+        yield
+    finally:
+        await supervisor.stop()
+        await server.stop()

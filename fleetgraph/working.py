@@ -1,0 +1,53 @@
+"""The workers of a process: which there are, and what each needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.gateways import BrokerDriver
+from core.mqtt_topics import SUBSCRIPTIONS
+from fleetgraph.brokers import BrokerPlan
+from fleetgraph.services import Services
+from resolvers.agents import sweep_offline
+from workers import retention, sessions
+from workers.broker_accounts import BrokerAccounts
+from workers.ingest import Ingest
+from workers.mqtt import BrokerLink
+from workers.retention import Retention
+from workers.sessions import Sessions
+from workers.supervisor import Periodic, Worker
+
+LIVENESS_SECONDS = 10.0
+NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention")
+
+
+def make_workers(
+    services: Services,
+    plan: BrokerPlan,
+    driver: BrokerDriver,
+    names: Iterable[str] = NAMES,
+) -> list[Worker]:
+    """Return the named workers, in the order in which they start."""
+    system = services.system()
+
+    def ingest() -> Worker:
+        return Ingest(
+            system,
+            lambda worker: BrokerLink(plan.endpoint, SUBSCRIPTIONS, worker.handle),
+        )
+
+    makers = {
+        "ingest": ingest,
+        "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform]),
+        "sessions": lambda: Periodic(
+            "sessions", sessions.PERIOD_SECONDS, Sessions(system, plan.endpoint).step
+        ),
+        "liveness": lambda: Periodic("liveness", LIVENESS_SECONDS, lambda: sweep_offline(system)),
+        "retention": lambda: Periodic(
+            "retention",
+            retention.PERIOD_SECONDS,
+            Retention(services.pool, services.clock, services.policy).step,
+        ),
+    }
+    wanted = set(names)
+    return [make() for name, make in makers.items() if name in wanted]
