@@ -27,4 +27,5 @@ class MemoryPubSub:
         """Nothing to connect."""
 
     async def stop(self) -> None:
-        """Nothing to release."""
+        """End all subscriptions."""
+        self._fanout.close()
