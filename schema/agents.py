@@ -250,19 +250,6 @@ class AgentQuery:
         wanted = (filter or AgentFilter()).to_filter()
         return await agents.page_agents(info.context.ctx, wanted, page, limit)
 
-    @strawberry.field(
-        graphql_type=Agent | None,
-        description="The agent that holds a device key, for agents that cannot send it as a header "
-        "of its own.",
-    )
-    async def agent_by_key(
-        self, info: Info, uuid: UUID, device_key: str | None = None
-    ) -> rows.Agent:
-        """Return the agent behind a device key."""
-        ctx = info.context.ctx
-        caller = await agents.caller_from_device_key(ctx, device_key or "", uuid=uuid)
-        return await agents.get_agent(ctx.acting_as(caller), uuid)
-
 
 @strawberry.type
 class AgentSubscription:

@@ -17,7 +17,8 @@ Json = NewType("Json", object)
 Long = NewType("Long", int)
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_SHORT = re.compile(r"([0-9]{1,9})([smhdw])", re.ASCII)
+_SECONDS_MAX = 10**13  # what a timedelta holds
+_SHORT = re.compile(r"([0-9]{1,10})([smhdw])", re.ASCII)
 _ISO = re.compile(
     r"P(?:([0-9]{1,7})D)?(?:T(?:([0-9]{1,7})H)?(?:([0-9]{1,7})M)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)S)?)?",
     re.ASCII,
@@ -45,7 +46,8 @@ def read_duration(value: object) -> timedelta:
 
 def _parse_duration(text: str) -> timedelta | None:
     if short := _SHORT.fullmatch(text):
-        return timedelta(seconds=int(short[1]) * _UNIT_SECONDS[short[2]])
+        seconds = int(short[1]) * _UNIT_SECONDS[short[2]]
+        return timedelta(seconds=seconds) if seconds < _SECONDS_MAX else None
     iso = _ISO.fullmatch(text)
     if iso is None or not any(iso.groups()):
         return None
@@ -59,7 +61,7 @@ def write_duration(value: timedelta) -> str:
     for unit in "dhm":
         if seconds and seconds % _UNIT_SECONDS[unit] == 0:
             return f"{int(seconds // _UNIT_SECONDS[unit])}{unit}"
-    return f"{seconds:g}s" if seconds == int(seconds) else f"PT{seconds}S"
+    return f"{int(seconds)}s" if seconds == int(seconds) else f"PT{seconds:.6f}S"
 
 
 def write_moment(value: datetime) -> str:

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from core.callers import Role
+from core.context import Context
+from tests.factories import make_agent
+from tests.schema.asking import as_agent, as_role, ask, refusal
+
+SET = """mutation($u: UUID!, $apps: JSON!, $config: JSON, $if: Int) {
+  setTargetState(agentUuid: $u, apps: $apps, config: $config, ifVersion: $if) {
+    agentUuid version apps config etag needsDeployment updatedBy
+  }
+}"""
+CLEAR = "mutation($u: UUID!) { clearTargetState(agentUuid: $u) { version apps config } }"
+GET = "query($u: UUID!) { targetState(agentUuid: $u) { agentUuid version apps config etag } }"
+POLL = "query($u: UUID!) { deviceState(agentUuid: $u) { etag document } }"
+REPORT = "mutation($r: JSON!) { reportState(report: $r) { accepted } }"
+LOGS = """mutation($u: UUID!, $b: Bytes!, $id: String) {
+  uploadDeviceLogs(agentUuid: $u, body: $b, batchId: $id) {
+    batchId accepted duplicate received skipped
+  }
+}"""
+APPS = {"1001": {"appId": 1001, "appName": "hmi", "services": []}}
+
+
+async def test_what_an_operator_sets_is_what_the_agent_polls(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    uuid = str(agent.uuid)
+    was_set = (await ask(ctx, SET, u=uuid, apps=APPS, config={"logging": {"level": "info"}}))[
+        "setTargetState"
+    ]
+    assert (was_set["agentUuid"], was_set["version"], was_set["apps"]) == (uuid, 2, APPS)
+    assert was_set["updatedBy"] == str(ctx.caller.user_id)
+    polled = (await ask(as_agent(ctx, agent), POLL, u=uuid))["deviceState"]
+    assert polled["etag"] == was_set["etag"]
+    assert polled["document"][uuid]["apps"] == APPS
+    assert polled["document"][uuid]["version"] == 2
+    cleared = (await ask(ctx, CLEAR, u=uuid))["clearTargetState"]
+    assert cleared == {"version": 3, "apps": {}, "config": {}}
+
+
+async def test_refuses_to_overwrite_a_version_that_was_not_seen(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    await ask(ctx, SET, u=str(agent.uuid), apps=APPS)
+    error = await refusal(ctx, SET, u=str(agent.uuid), apps={}, **{"if": 1})
+    assert error["extensions"] == {"code": "PRECONDITION_FAILED", "version": 2}
+    assert (await ask(ctx, GET, u=str(agent.uuid)))["targetState"]["apps"] == APPS
+
+
+async def test_a_viewer_reads_and_does_not_write(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    viewer = as_role(ctx, Role.VIEWER)
+    assert (await ask(viewer, GET, u=str(agent.uuid)))["targetState"]["version"] == 1
+    error = await refusal(viewer, SET, u=str(agent.uuid), apps={})
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_an_agent_polls_only_for_itself(ctx: Context) -> None:
+    agent, other = await make_agent(ctx), await make_agent(ctx)
+    error = await refusal(as_agent(ctx, agent), POLL, u=str(other.uuid))
+    assert error["extensions"]["code"] == "NOT_FOUND"
+    error = await refusal(ctx, POLL, u=str(agent.uuid))
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_a_report_becomes_the_current_state(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    uuid = str(agent.uuid)
+    text = "query($u: UUID!) { currentState(agentUuid: $u) { version apps reportedAt } }"
+    assert (await ask(ctx, text, u=uuid))["currentState"] is None
+    report = {uuid: {"apps": APPS, "is_online": True, "version": 2, "cpu_usage": 23}}
+    receipt = await ask(as_agent(ctx, agent), REPORT, r=report)
+    assert receipt["reportState"] == {"accepted": True}
+    current = (await ask(ctx, text, u=uuid))["currentState"]
+    assert (current["version"], current["apps"]) == (2, APPS)
+    seen = await ask(ctx, "query($u: UUID!) { agent(uuid: $u) { isOnline cpuUsage } }", u=uuid)
+    assert seen["agent"] == {"isOnline": True, "cpuUsage": 23.0}
+
+
+async def test_a_batch_of_logs_counts_once(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    lines = '{"message":"one","level":"info"}\n{"message":"two"}\nnonsense\n'
+    own = as_agent(ctx, agent)
+    first = (await ask(own, LOGS, u=str(agent.uuid), b=lines, id="b-1"))["uploadDeviceLogs"]
+    assert first["batchId"] == "b-1"
+    assert (first["accepted"], first["duplicate"]) == (True, False)
+    assert (first["received"], first["skipped"]) == (2, 1)
+    again = (await ask(own, LOGS, u=str(agent.uuid), b=lines, id="b-1"))["uploadDeviceLogs"]
+    assert (again["batchId"], again["duplicate"]) == ("b-1", True)
