@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
 from tortoise import fields
 
 from core.clock import micros
-from core.errors import InvalidInput
 from models.base import TenantModel
-from models.connection import fetch
+from models.connection import fetch, json_text
 
 
 class AgentEvent(TenantModel):
@@ -66,17 +64,13 @@ async def append_event(tenant_id: int, agent_id: int, event: NewEvent, now: date
 
     Raises InvalidInput for a payload that is nested too deeply.
     """
-    try:
-        payload = orjson.dumps(event.payload).decode()
-    except (TypeError, ValueError):
-        raise InvalidInput("payload", "is nested too deeply") from None
     suffix = f":{micros(now)}" if event.repeats_rightly else ""
     rows = await fetch(
         "insert into agent_event"
         " (tenant_id, agent_id, channel, dedup_key, payload, received_at)"
-        " select $1, $2, $3, $4::text || $5, $6::jsonb, $7"
+        " select $1, $2, $3::text, $4::text || $5, $6::jsonb, $7"
         " where $5 = '' or not exists (select from (select dedup_key from agent_event"
-        " where tenant_id = $1 and agent_id = $2 and channel = $3 order by id desc limit 1) last"
+        " where tenant_id = $1 and agent_id = $2 and channel = $3::text order by id desc limit 1) last"
         " where starts_with(last.dedup_key, $4))"
         " on conflict (tenant_id, agent_id, dedup_key) do nothing returning id",
         tenant_id,
@@ -84,7 +78,7 @@ async def append_event(tenant_id: int, agent_id: int, event: NewEvent, now: date
         event.channel,
         event.dedup_key,
         suffix,
-        payload,
+        json_text(event.payload, "payload"),
         now,
     )
     return bool(rows)

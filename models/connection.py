@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from tortoise import connections
+
+from core.errors import InvalidInput
 
 
 @asynccontextmanager
@@ -23,3 +26,11 @@ async def fetch(sql: str, *values: object) -> list[dict[str, Any]]:
     """Run one statement, in the current transaction if there is one; returns its rows."""
     async with rows_connection() as connection:
         return [dict(row) for row in await connection.fetch(sql, *values)]
+
+
+def json_text(value: object, field: str) -> str:
+    """Return `value` as a jsonb parameter; raises InvalidInput for what is nested too deeply."""
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(field, f"cannot be stored: {error}") from None

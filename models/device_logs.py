@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
-
-from models.connection import rows_connection
+from core.errors import InvalidInput
+from models.connection import json_text, rows_connection
 from models.timeseries.partitions import ensure_partitions
 
 COLUMNS = (
@@ -72,6 +71,6 @@ async def _take_batch(
 def meta_json(meta: dict[str, Any]) -> str:
     """Return the free facts of a line as JSON text; what is nested too deeply is left out."""
     try:
-        return orjson.dumps(meta).decode()
-    except (TypeError, ValueError):
+        return json_text(meta, "meta")
+    except InvalidInput:
         return "{}"

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import orjson
-
 from core.state_reports import StateReport
-from models.connection import fetch
+from models.connection import fetch, json_text
 
 _STATE_COLUMNS = {
     "version": "int",
@@ -145,7 +143,7 @@ def _gateway_values(report: StateReport) -> list[object]:
 
 
 def _json(value: object) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+    return None if value is None else json_text(value, "body")
 
 
 def _cut(text: str | None, chars: int) -> str | None:

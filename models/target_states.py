@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import orjson
 from tortoise import fields
 
 from models.base import TenantModel
-from models.connection import fetch
+from models.connection import fetch, json_text
 
 
 class TargetState(TenantModel):
@@ -40,7 +39,7 @@ async def put_first_state(
         " on conflict (tenant_id, agent_id) do nothing",
         tenant_id,
         agent_id,
-        orjson.dumps(config).decode(),
+        json_text(config, "config"),
         etag,
         now,
     )

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.clock import micros
+from core.context import Context
+from core.errors import NotFound, PayloadTooLarge
+from core.policy import Policy
+from models.agent_events import LogBatch
+from models.agents import Agent
+from models.connection import fetch
+from resolvers import device_logs
+from tests.factories import make_agent
+from tests.resolvers.edge import as_agent
+
+RECORDED = Path(__file__).parent.parent / "fixtures/agent-traffic/http.jsonl"
+
+
+@pytest.fixture
+async def agent(ctx: Context) -> Agent:
+    return await make_agent(ctx)
+
+
+async def upload(
+    ctx: Context, agent: Agent, body: bytes, batch_id: str | None = "b-1"
+) -> device_logs.LogReceipt:
+    return await device_logs.upload_logs(as_agent(ctx, agent), agent.uuid, batch_id, body)
+
+
+async def stored(agent: Agent) -> list[dict[str, Any]]:
+    return await fetch(
+        "select * from device_log where tenant_id = $1 and agent_id = $2 order by at, message",
+        agent.tenant_id,
+        agent.id,
+    )
+
+
+def lines(*items: object) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in items)
+
+
+async def test_stores_lines_and_echoes_the_batch(ctx: Context, agent: Agent) -> None:
+    now_ms = micros(ctx.clock.now()) // 1000
+    body = lines(
+        {
+            "timestamp": now_ms,
+            "level": "warn",
+            "message": "made-up",
+            "source": {"type": "system", "name": "Sync"},
+            "isSystem": True,
+            "context": {"version": 7},
+        },
+        {"timestamp": now_ms + 1, "message": "out", "serviceName": "web", "isStdErr": True},
+    )
+    receipt = await upload(ctx, agent, body)
+    assert receipt == device_logs.LogReceipt("b-1", True, False, 2, 0)
+    first, second = await stored(agent)
+    assert (first["level"], first["service"], first["message"]) == ("warn", "Sync", "made-up")
+    assert (first["is_system"], first["is_stderr"]) == (True, False)
+    assert json.loads(first["meta"]) == {"version": 7}
+    assert micros(first["at"]) == now_ms * 1000
+    assert (second["service"], second["is_stderr"]) == ("web", True)
+    batch = await LogBatch.find_row(agent.tenant_id, agent_id=agent.id)
+    assert (batch.batch_id, batch.line_count) == ("b-1", 2)
+    assert (await Agent.find_row(agent.tenant_id, id=agent.id)).is_online
+
+
+async def test_a_repeat_changes_nothing(ctx: Context, agent: Agent) -> None:
+    body = lines({"message": "once"})
+    await upload(ctx, agent, body)
+    again = await upload(ctx, agent, body)
+    assert again == device_logs.LogReceipt("b-1", True, True, 0, 0)
+    assert len(await stored(agent)) == 1
+
+
+async def test_six_attempts_at_once_store_once(ctx: Context, agent: Agent) -> None:
+    body = lines(*({"message": f"line {n}"} for n in range(50)))
+    receipts = await asyncio.gather(*(upload(ctx, agent, body) for _ in range(6)))
+    assert sorted(receipt.duplicate for receipt in receipts) == [False, *[True] * 5]
+    assert {receipt.batch_id for receipt in receipts} == {"b-1"}
+    assert len(await stored(agent)) == 50
+
+
+async def test_the_same_id_of_another_agent_is_another_batch(ctx: Context, agent: Agent) -> None:
+    other = await make_agent(ctx)
+    await upload(ctx, agent, lines({"message": "a"}))
+    assert not (await upload(ctx, other, lines({"message": "b"}))).duplicate
+
+
+@pytest.mark.parametrize("batch_id", [None, ""])
+async def test_without_an_id_each_upload_is_stored(
+    ctx: Context, agent: Agent, batch_id: str | None
+) -> None:
+    for _ in range(2):
+        receipt = await upload(ctx, agent, lines({"message": "x"}), batch_id)
+        assert (receipt.batch_id, receipt.duplicate) == ("auto-generated", False)
+    assert len(await stored(agent)) == 2
+
+
+@pytest.mark.parametrize("batch_id", ["x" * 5_000, "a\x00b", "ü"])
+async def test_echoes_and_knows_again_any_id(ctx: Context, agent: Agent, batch_id: str) -> None:
+    first = await upload(ctx, agent, lines({"message": "x"}), batch_id)
+    again = await upload(ctx, agent, lines({"message": "x"}), batch_id)
+    assert (first.batch_id, first.duplicate) == (batch_id, False)
+    assert (again.batch_id, again.duplicate) == (batch_id, True)
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b"not json", b'{"message":""}\n[', b"\xff\x00"])
+async def test_accepts_what_cannot_be_read(ctx: Context, agent: Agent, body: bytes) -> None:
+    receipt = await upload(ctx, agent, body)
+    assert (receipt.accepted, receipt.received) == (True, 0)
+    assert (await upload(ctx, agent, body)).duplicate
+
+
+async def test_skips_bad_lines_and_keeps_the_rest(ctx: Context, agent: Agent) -> None:
+    body = b'{"message":"good"}\nbroken\n{"message":"a\\u0000b"}\n'
+    receipt = await upload(ctx, agent, body)
+    assert (receipt.received, receipt.skipped) == (2, 1)
+    assert [row["message"] for row in await stored(agent)] == ["ab", "good"]
+
+
+async def test_a_line_with_facts_nested_without_end_loses_only_them(
+    ctx: Context, agent: Agent
+) -> None:
+    deep = b'{"a":' * 400 + b"1" + b"}" * 400
+    await upload(ctx, agent, b'{"message":"deep","context":' + deep + b"}")
+    (row,) = await stored(agent)
+    assert json.loads(row["meta"]) == {}
+
+
+async def test_puts_absurd_times_at_the_time_of_upload(ctx: Context, agent: Agent) -> None:
+    now = ctx.clock.now()
+    late = now - timedelta(days=399)
+    times = [0, 1, 4_000_000_000_000, -5, micros(now + timedelta(hours=25)) // 1000]
+    body = lines(*({"timestamp": time, "message": "absurd"} for time in times))
+    body += lines({"timestamp": micros(late) // 1000, "message": "late"})
+    assert (await upload(ctx, agent, body)).received == 6
+    rows = await stored(agent)
+    assert rows[0]["message"] == "late"
+    assert abs(rows[0]["at"] - late) < timedelta(milliseconds=1)
+    assert all(row["at"] == row["received_at"] for row in rows[1:])
+
+
+async def test_bounds_the_size(ctx: Context, agent: Agent) -> None:
+    small = replace(ctx, policy=Policy(device_logs_bytes_max=100))
+    with pytest.raises(PayloadTooLarge):
+        await upload(small, agent, lines({"message": "x" * 100}))
+
+
+async def test_another_agents_uuid_is_not_found(ctx: Context, agent: Agent) -> None:
+    other = await make_agent(ctx)
+    with pytest.raises(NotFound):
+        await device_logs.upload_logs(as_agent(ctx, agent), other.uuid, "b", b"")
+
+
+async def test_takes_the_recorded_batches(ctx: Context) -> None:
+    recorded = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    uploads = [entry for entry in recorded if entry["url"].endswith("/logs")]
+    agent = await make_agent(ctx, uuid=uploads[0]["url"].split("/")[4])
+    agent = await Agent.find_row(ctx.tenant_id, id=agent.id)
+    for entry in uploads:
+        headers = dict(zip(entry["rawHeaders"][::2], entry["rawHeaders"][1::2], strict=True))
+        body = entry["body"].encode()
+        receipt = await upload(ctx, agent, body, headers["X-Batch-Id"])
+        assert receipt.batch_id == headers["X-Batch-Id"]
+        assert (receipt.received, receipt.skipped) == (body.count(b"\n"), 0)
