@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from fleetgraph.simulator.batches import Layout, Poll
-from fleetgraph.simulator.cloud import CallFailed, CloudClient, Retry
+from fleetgraph.simulator.cloud import CallFailed, CloudClient
 from fleetgraph.simulator.encodings import Encoding
 from fleetgraph.simulator.health import CloudHealth
 from fleetgraph.simulator.identity import Identity
@@ -17,6 +17,7 @@ from fleetgraph.simulator.logbook import Logbook
 from fleetgraph.simulator.mqtt_link import LinkFailed, MqttLink
 from fleetgraph.simulator.noise import key_of, uniform
 from fleetgraph.simulator.plant import Machine
+from fleetgraph.simulator.provisioning import Provisioning
 from fleetgraph.simulator.publishing import Publisher
 from fleetgraph.simulator.readings import Source, source_of
 from fleetgraph.simulator.reporting import StateReports
@@ -54,9 +55,9 @@ class SimulatedAgent:
             usable_link=self._usable_link,
         )
         self._world = world
-        self._was_stored = identity.provisioned
         self._pace = world.pace
         self._cloud = CloudClient(world.http, world.url, identity)
+        self._provisioning = Provisioning(world, self._cloud, identity)
         self._logbook = Logbook(
             identity.uuid,
             self._cloud.send_logs,
@@ -98,7 +99,7 @@ class SimulatedAgent:
 
     async def run(self) -> None:
         """Provision if need be, then live until cancelled; the last logs go out at the end."""
-        await self._provision()
+        await self._provisioning.ensure()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_connected())
@@ -113,34 +114,6 @@ class SimulatedAgent:
                     await self._ship_logs(close=True)
             if self._link:
                 await self._link.close()
-
-    # Identity
-
-    async def _provision(self) -> None:
-        if self.identity.provisioned and await self._is_known():
-            return
-        told = False
-
-        def failed(reason: str) -> None:
-            nonlocal told
-            if not told:
-                log.warning("%s cannot register yet, will retry: %s", self.name, reason)
-            told = True
-
-        retry = Retry(self._pace.registration_waits, failed)
-        await self._cloud.provision(self._world.provisioning_key, retry)
-        self._world.on_identity_changed()
-        log.info("%s registered as %s", self.name, self.identity.uuid)
-
-    async def _is_known(self) -> bool:
-        """Ask once whether a stored identity still counts; when in doubt, it does."""
-        try:
-            await self._cloud.poll(None)
-        except CallFailed as error:
-            if error.status in {401, 403, 404}:
-                log.warning("%s is not known any more (%s), registering again", self.name, error)
-                return False
-        return True
 
     # MQTT
 
@@ -170,7 +143,7 @@ class SimulatedAgent:
                 if failures == 0:
                     log.warning("%s cannot reach the broker: %s", self.name, error)
                 if sessions == failures == 0:
-                    await self._ask_for_broker()
+                    await self._provisioning.ask_for_broker()
                 self._tried_broker.set()
                 wait = min(self._pace.connect_backoff * 2**failures, 30.0)
                 failures = min(failures + 1, 10)
@@ -185,17 +158,6 @@ class SimulatedAgent:
             self._note("warn", "MQTT", "MQTT connection lost")
             log.info("%s lost its broker", self.name)
             await asyncio.sleep(self._pace.connect_backoff * (0.85 + 0.3 * self._draw()))
-
-    async def _ask_for_broker(self) -> None:
-        """Register again if the stored broker may be out of date.
-
-        A real agent would not; but a plant that is started again and again meets brokers on
-        other ports.
-        """
-        if self._was_stored:
-            with contextlib.suppress(CallFailed):
-                await self._cloud.provision(self._world.provisioning_key, Retry(()))
-                self._world.on_identity_changed()
 
     async def _use(self, link: MqttLink, *, is_first: bool) -> None:
         """Take a fresh connection into use; after a loss, one report by HTTP comes first."""
