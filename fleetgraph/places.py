@@ -18,11 +18,13 @@ def data_dir_of(settings: Settings) -> Path:
     Root's own home is often closed to everybody else, and the servers run as other accounts, so
     as root the default is a system folder.
     """
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     if settings.data.dir is not None:
         path = settings.data.dir.expanduser().resolve()
-    elif hasattr(os, "geteuid") and os.geteuid() == 0:
+    elif is_root:
         path = SYSTEM_DIR
     else:
         path = user_data_path("fleetgraph", appauthor=False)
-    path.mkdir(mode=0o755 if path == SYSTEM_DIR else 0o700, parents=True, exist_ok=True)
+    # The servers of root run as other accounts and must get through; secrets have modes of their own.
+    path.mkdir(mode=0o755 if is_root else 0o700, parents=True, exist_ok=True)
     return path

@@ -19,7 +19,7 @@ class AmqttBroker(BrokerProcess):
     shared_subscriptions = False
     summary = (
         "amqtt (Mosquitto is not installed): MQTT 3.1.1 only, no shared subscriptions, "
-        "about 2,700 messages/s (QoS 1), nothing queued survives a restart"
+        "about 1,000 messages/s (QoS 1), nothing queued survives a restart"
     )
 
     def _program(self) -> str:

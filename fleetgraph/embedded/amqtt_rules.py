@@ -15,6 +15,7 @@ here, each with a test:
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import logging
 import math
 from dataclasses import dataclass
@@ -81,11 +82,7 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         super().__init__(
             BrokerConfig(
                 listeners={"default": ListenerConfig(bind=f"{host}:{port}")},
-                plugins={
-                    f"{__name__}.LoginPlugin": {},
-                    f"{__name__}.TopicPlugin": {},
-                    "amqtt.plugins.sys.broker.BrokerSysPlugin": {"sys_interval": _SYS_SECONDS},
-                },
+                plugins=_plugins(),
             )
         )
 
@@ -222,6 +219,16 @@ class _BoundedReader(StreamReaderAdapter):  # type: ignore[misc]  # amqtt ships 
             raise ValueError(f"a packet of {n} bytes is more than {_PACKET_BYTES_MAX}")
         data: bytes = await super().read(n)
         return data
+
+
+def _plugins() -> dict[str, dict[str, int]]:
+    plugins: dict[str, dict[str, int]] = {
+        f"{__name__}.LoginPlugin": {},
+        f"{__name__}.TopicPlugin": {},
+    }
+    if importlib.util.find_spec("psutil"):  # amqtt says that it will not bring it for ever
+        plugins["amqtt.plugins.sys.broker.BrokerSysPlugin"] = {"sys_interval": _SYS_SECONDS}
+    return plugins
 
 
 def _accounts_of(plugin: Any) -> Accounts:

@@ -1,0 +1,63 @@
+# The menu. `make` alone prints it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+T ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format golden migrate bench lock clean
+
+help: ## Show this menu
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Start the whole system with a simulated plant; Ctrl-C ends it
+	@exec $(BIN)/fleetgraph up --demo $(ARGS)
+
+test: $(VENV)/.dev ## Judge everything: lint, types, import contracts, all tests (T=path for some)
+	@tests/install-servers
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest $(T)
+
+check: $(VENV)/.dev lint ## The quick part, for the inner loop
+	$(BIN)/pytest -m "not slow" $(T)
+
+.PHONY: lint
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+golden: $(VENV)/.dev ## Rewrite the checked-in contracts; read the diff before you commit it
+	FLEETGRAPH_TEST_GOLDEN=1 $(BIN)/pytest -m golden
+
+migrate: $(VENV)/.run ## Bring the database named by FLEETGRAPH_DATABASE_URL up to date
+	$(BIN)/fleetgraph migrate
+
+bench: $(VENV)/.dev ## Measure this machine (ARGS="ingest", "push", …; all by default)
+	@tests/install-servers
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(VENV)/.dev ## Choose the newest versions that work together
+	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate \
+		--group dev -o requirements.lock pyproject.toml
+
+clean: ## Remove the environment and all caches; data folders stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+
+# Versions come from requirements.lock; pip older than 25.1 knows no dependency groups.
+$(VENV)/.run: pyproject.toml requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what fleetgraph needs …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e . --group dev
+	@touch $@
