@@ -53,6 +53,8 @@ def test_list_is_a_bare_array_and_a_plain_path_beats_a_variable(client: TestClie
     body = client.get(f"{AGENTS}/names").json()
     assert isinstance(body, list)
     assert body[1] == {"name": "second"}
+    body = client.get(f"{AGENTS}/names?withState=true").json()
+    assert body[1] == {"name": "second", "state": "ACTIVE"}
 
 
 def test_success_data_and_none(client: TestClient) -> None:

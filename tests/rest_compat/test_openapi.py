@@ -87,8 +87,10 @@ def test_selections_become_answers() -> None:
     assert rows["type"] == ["array", "null"]
     assert rows["items"]["properties"]["value"]["type"] == ["number", "null"]
     assert rows["items"]["properties"]["metric_name"] == {"type": "string"}
+    assert rows["items"]["properties"]["unit"] == {"type": "string"}
     assert rows["items"]["required"] == ["time", "metric_name", "value"]
     names = body_of(paths["/api/v1/agents/names"]["get"])
+    assert list(names["items"]["properties"]) == ["name", "state"]
     assert names["items"]["required"] == ["name"]
     assert len(body_of(paths["/api/v1/things/{name}"]["get"])["anyOf"]) == 2
     assert body_of(paths["/api/v1/device/state"]["patch"])["required"] == ["status"]
