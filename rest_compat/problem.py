@@ -88,9 +88,13 @@ def _kind_for(error: AppError, answering: Answering | None) -> Kind:
     kind = KINDS[error.code]
     field = str(error.facts.get("field", ""))
     for entry in answering.errors if answering else ():
-        if entry.code is error.code and entry.field in {None, field}:
+        if entry.code is error.code and _is_about(field, entry.field):
             return Kind(entry.status or kind.status, kind.title, entry.title)
     return kind
+
+
+def _is_about(field: str, wanted: str | None) -> bool:
+    return wanted is None or field == wanted or field.startswith((f"{wanted}[", f"{wanted}."))
 
 
 def _headers(error: AppError, kind: Kind) -> dict[str, str]:

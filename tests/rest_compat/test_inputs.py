@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import zstandard
+from starlette.requests import Request
 from starlette.testclient import TestClient
+from starlette.types import Message
 
+from core.errors import PayloadTooLarge
+from rest_compat.inputs import read_body
 from tests.rest_compat.harness import AGENT, LIMIT_BYTES
 from tests.rest_compat.toy import KNOWN
 
@@ -178,6 +182,22 @@ def test_a_plain_body_over_the_limit_is_refused_with_and_without_a_length(
     assert client.post(AGENTS, content=b" " * (LIMIT_BYTES + 1)).status_code == 413
     parts = (b" " * 1000 for _ in range(LIMIT_BYTES // 1000 + 1))
     assert client.post(AGENTS, content=parts).status_code == 413
+
+
+@pytest.mark.parametrize(("stated", "parts_read"), [(b"1001", 0), (b"10", 3), (None, 3)])
+async def test_reading_stops_at_the_limit(stated: bytes | None, parts_read: int) -> None:
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        read += 1
+        return {"type": "http.request", "body": b" " * 400, "more_body": read < 100}
+
+    headers = [(b"content-length", stated)] if stated else []
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    with pytest.raises(PayloadTooLarge):
+        await read_body(request, 1000)
+    assert read == parts_read
 
 
 def test_a_broken_or_unknown_encoding_is_refused(client: TestClient) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import logging
 
+import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from core.errors import AppError, ErrorCode, Unauthenticated
+from core.errors import AppError, ErrorCode, InvalidInput, Unauthenticated
 from rest_compat.catalog import _with_directive
+from rest_compat.endpoints import Answering, ErrorTitle
 from rest_compat.problem import KINDS, PROBLEM_JSON, problem_response
 from tests.rest_compat.harness import served
 
@@ -80,3 +82,22 @@ def test_a_null_for_what_cannot_be_null_names_the_input(client: TestClient) -> N
     assert answer.json()["message"] == "deviceName: must not be null"
     assert answer.json()["success"] is False
     assert client.post("/api/v1/agents", json={}).json()["message"] == "deviceName: is required"
+
+
+def test_a_title_for_a_field_holds_for_its_parts_only() -> None:
+    titles = (
+        ErrorTitle(ErrorCode.INVALID_INPUT, "Bad apps", field="apps", status=422),
+        ErrorTitle(ErrorCode.INVALID_INPUT, "Bad"),
+    )
+    told = {}
+    for field in ("apps", "apps[0]", "apps.name", "apps2", "other"):
+        error = InvalidInput(field, "x")
+        response = problem_response(error, request_id="r", answering=Answering(errors=titles))
+        told[field] = (response.status_code, orjson.loads(response.body)["error"])
+    assert told == {
+        "apps": (422, "Bad apps"),
+        "apps[0]": (422, "Bad apps"),
+        "apps.name": (422, "Bad apps"),
+        "apps2": (400, "Bad"),
+        "other": (400, "Bad"),
+    }
