@@ -211,7 +211,7 @@ async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str
             agent.changed_at = now
             await agent.save(update_fields=["provisioning_state", "provisioned_at", "changed_at"])
             await _give_first_state(work, agent, now)
-        if not holder.is_proven:
+        if not holder.is_proven or holder.is_superseded:
             await prove_device_key(agent.tenant_id, agent.id, holder.key_id, now)
             await _open_broker_account(ctx, work, agent, device_key_hash)
             work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
