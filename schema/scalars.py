@@ -46,8 +46,8 @@ def read_duration(value: object) -> timedelta:
 
 def _parse_duration(text: str) -> timedelta | None:
     if short := _SHORT.fullmatch(text):
-        seconds = int(short[1]) * _UNIT_SECONDS[short[2]]
-        return timedelta(seconds=seconds) if seconds < _SECONDS_MAX else None
+        total = int(short[1]) * _UNIT_SECONDS[short[2]]
+        return timedelta(seconds=total) if total < _SECONDS_MAX else None
     iso = _ISO.fullmatch(text)
     if iso is None or not any(iso.groups()):
         return None

@@ -57,7 +57,9 @@ async def test_login_tells_bad_input_from_bad_credentials(ctx: Context) -> None:
     assert (wrong.status_code, wrong.json()["error"]) == (401, "Unauthorized")
     # An old token in the browser must not keep anybody from signing in anew.
     stale = {"authorization": "Bearer made.up"}
-    again = await call(ctx, "POST", "/auth/login", json={"username": "x", "password": "y"}, headers=stale)
+    again = await call(
+        ctx, "POST", "/auth/login", json={"username": "x", "password": "y"}, headers=stale
+    )
     assert again.json()["message"] == "Invalid username or password"
 
 
@@ -284,7 +286,10 @@ async def test_an_operator_sets_and_clears_a_target_state(ctx: Context) -> None:
     empty = (await call(ctx, "GET", path, headers=headers)).json()
     assert (empty["uuid"], empty["apps"], empty["config"]) == (str(agent.uuid), {}, {})
     for method, version in (("POST", 2), ("PUT", 3)):
-        body: dict[str, Any] = {"apps": [{"appId": 1001, "appName": "hmi"}], "config": {"a": version}}
+        body: dict[str, Any] = {
+            "apps": [{"appId": 1001, "appName": "hmi"}],
+            "config": {"a": version},
+        }
         answer = await call(ctx, method, path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
         got = answer.json()
@@ -359,7 +364,7 @@ async def test_an_outage_is_no_error_for_an_agent(ctx: Context) -> None:
     api.is_down = True
     poll = await call(ctx, "GET", f"/device/{agent.uuid}/state", api=api, headers=own)
     assert (poll.status_code, poll.content) == (304, b"")
-    report = {str(agent.uuid): {"apps": {}}}
+    report: dict[str, Any] = {str(agent.uuid): {"apps": {}}}
     answer = await call(ctx, "PATCH", "/device/state", api=api, json=report, headers=own)
     assert answer.status_code == 202
     assert len(api.deferred) == 1

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -271,7 +272,7 @@ async def _change(ctx: Context, uuid: object) -> None:
 
 
 async def _listening(ctx: Context) -> None:
-    inner = getattr(ctx.bus, "_inner", ctx.bus)
+    inner: Any = getattr(ctx.bus, "_inner", ctx.bus)
     async with asyncio.timeout(5):
-        while agents_topic(ctx.tenant_id).name not in inner._fanout.topics:
+        while agents_topic(ctx.tenant_id).name not in inner._fanout.topics:  # noqa: ASYNC110
             await asyncio.sleep(0.005)

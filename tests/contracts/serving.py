@@ -1,0 +1,131 @@
+"""Both faces of the API on one set of parts, in process and behind a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+
+from core.callers import NOBODY, Caller
+from core.context import Context
+from core.errors import Unavailable
+from core.ids import secret_hash
+from fleetgraph.credentials import caller_of, caller_of_socket
+from fleetgraph.graphql_app import GraphQLApp, graphql_routes
+from models.agents import Agent, DeviceKey
+from models.users import User
+from resolvers.agents import DEVICE_KEY_PURPOSE
+from rest_compat.adapter import build_routes
+from rest_compat.calls import Deferred
+from rest_compat.catalog import load_catalog
+from schema.context import GraphQLContext
+from schema.root import schema
+from tests.factories import make_user
+
+
+class Api:
+    """An application over the parts in `ctx`; `is_down` stands for a database that is away."""
+
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.is_down = False
+        self.deferred: list[Deferred] = []
+        graph = schema._schema
+        self.app = Starlette(
+            routes=[
+                *graphql_routes(
+                    GraphQLApp(schema, caller_of=self.graphql_caller, make_ctx=self.context)
+                ),
+                *build_routes(
+                    load_catalog(graph),
+                    schema=graph,
+                    context_for=self.graphql_context,
+                    caller_of=self.rest_caller,
+                    new_request_id=lambda: ctx.ids.uuid().hex,
+                    defer=self.defer,
+                ),
+            ]
+        )
+
+    def context(self, caller: Caller, request_id: str, remote_address: str) -> Context:
+        return replace(
+            self.ctx, caller=caller, request_id=request_id, remote_address=remote_address
+        )
+
+    def graphql_context(self, caller: Caller, request_id: str, address: str) -> GraphQLContext:
+        return GraphQLContext(self.context(caller, request_id, address))
+
+    async def graphql_caller(
+        self, connection: HTTPConnection, parameters: Mapping[str, Any] | None
+    ) -> Caller:
+        self._check()
+        ctx = self.context(NOBODY, "-", "")
+        if connection.scope["type"] == "websocket":
+            return await caller_of_socket(ctx, connection, parameters)
+        return await caller_of(ctx, connection.headers)
+
+    async def rest_caller(self, request: Request) -> Caller:
+        self._check()
+        return await caller_of(self.context(NOBODY, "-", ""), request.headers)
+
+    async def defer(self, deferred: Deferred) -> bool:
+        self.deferred.append(deferred)
+        return True
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("database")
+
+    @asynccontextmanager
+    async def client(self, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+        transport = httpx.ASGITransport(self.app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://fleet.test:3002", headers=headers
+        ) as client:
+            yield client
+
+    @asynccontextmanager
+    async def server(self) -> AsyncIterator[int]:
+        """Serve on a free port of the loopback; yields the port."""
+        listening = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(self.app, log_config=None, lifespan="off", ws="websockets-sansio")
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            async with asyncio.timeout(10):
+                while not server.started:  # noqa: ASYNC110  # uvicorn offers no event
+                    await asyncio.sleep(0.01)
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await running
+            listening.close()
+
+
+async def sign_in(ctx: Context, **changes: Any) -> tuple[User, str]:
+    """Return a person and a value for `Authorization`."""
+    user = await make_user(ctx, **({"role": "owner"} | changes))
+    token, _ = ctx.tokens.issue(user.id, ctx.tenant_id)
+    return user, f"Bearer {token}"
+
+
+async def give_key(ctx: Context, agent: Agent) -> str:
+    """Return a device key that holds for the agent."""
+    key = f"v2_9f01ab23_{ctx.ids.secret_hex(32)}"
+    now = ctx.clock.now()
+    await DeviceKey.create(
+        tenant_id=agent.tenant_id,
+        agent_id=agent.id,
+        key_hash=secret_hash(DEVICE_KEY_PURPOSE, key),
+        created_at=now,
+        proven_at=now,
+    )
+    return key
