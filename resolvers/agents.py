@@ -111,24 +111,15 @@ async def caller_from_device_key(ctx: Context, key: str, *, uuid: UUID | None) -
     Raises Unauthenticated for an unknown key, and Forbidden for a deactivated agent, a key whose
     agent has not proven itself yet, and an agent other than `uuid`.
     """
-    with database_errors():
-        holder = await find_key_holder(secret_hash(DEVICE_KEY_PURPOSE, key)) if key else None
-    if holder is None:
-        raise Unauthenticated("The device key is not valid")
-    if uuid is not None and uuid != holder.agent_uuid:
-        raise Forbidden("The device key belongs to another agent")
-    if not holder.is_active:
-        raise Forbidden("This agent is deactivated")
-    if not holder.is_proven:
-        raise Forbidden("This agent has not completed its key exchange")
-    return Caller(
-        Role.AGENT,
-        holder.tenant_id,
-        agent_id=holder.agent_id,
-        agent_uuid=holder.agent_uuid,
-        device_key_id=holder.key_id,
-        device_key_superseded=holder.is_superseded,
-    )
+    if not key:
+        raise Unauthenticated("A device key is required")
+    return await _caller_of_digest(secret_hash(DEVICE_KEY_PURPOSE, key), uuid)
+
+
+@allow(Permission.SYSTEM)
+async def caller_from_key_digest(ctx: Context, digest: bytes) -> Caller:
+    """Return the same for the stored digest of a key: for work that was put off and kept no key."""
+    return await _caller_of_digest(digest, None)
 
 
 @allow(Permission.AGENT_SELF, Permission.SYSTEM)
@@ -220,6 +211,27 @@ async def clear_session_drops(ctx: Context, agent_ids: Sequence[int]) -> None:
     """Forget the requests of agents whose session has been dropped."""
     with database_errors():
         await liveness.clear_drops(agent_ids)
+
+
+async def _caller_of_digest(digest: bytes, uuid: UUID | None) -> Caller:
+    with database_errors():
+        holder = await find_key_holder(digest)
+    if holder is None:
+        raise Unauthenticated("The device key is not valid")
+    if uuid is not None and uuid != holder.agent_uuid:
+        raise Forbidden("The device key belongs to another agent")
+    if not holder.is_active:
+        raise Forbidden("This agent is deactivated")
+    if not holder.is_proven:
+        raise Forbidden("This agent has not completed its key exchange")
+    return Caller(
+        Role.AGENT,
+        holder.tenant_id,
+        agent_id=holder.agent_id,
+        agent_uuid=holder.agent_uuid,
+        device_key_id=holder.key_id,
+        device_key_superseded=holder.is_superseded,
+    )
 
 
 def _conditions(wanted: AgentFilter) -> list[Q]:

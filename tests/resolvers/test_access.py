@@ -49,11 +49,12 @@ def matrix() -> str:
     return "\n".join(lines) + "\n"
 
 
+@pytest.mark.golden
 def test_the_matrix_is_the_one_that_was_agreed() -> None:
-    if os.environ.get("FLEETGRAPH_GOLDEN"):
+    if os.environ.get("FLEETGRAPH_TEST_GOLDEN"):
         GOLDEN.write_text(matrix())
     print(matrix())  # noqa: T201
-    assert matrix() == GOLDEN.read_text(), "run with FLEETGRAPH_GOLDEN=1 and read the diff"
+    assert matrix() == GOLDEN.read_text(), "run `make golden` and read the diff"
 
 
 def test_every_public_coroutine_says_who_may_call_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.events import AgentChanged
+from core.ids import secret_hash
 from core.mqtt_topics import encode_id
 from models.agents import Agent
 from models.tenants import Tenant
@@ -120,6 +121,14 @@ class TestDeviceKeys:
             assert (caller.tenant_id, caller.agent_id) == (ctx.tenant_id, agent.id)
             assert caller.agent_uuid == edge.uuid
             assert caller.device_key_id is not None
+
+    async def test_the_system_finds_the_agent_by_a_digest_it_kept(self, ctx: Context) -> None:
+        edge, _ = await provision(ctx)
+        digest = secret_hash("device-key", edge.device_key)
+        caller = await agents.caller_from_key_digest(system(ctx), digest)
+        assert caller == (await caller_of(ctx, edge)).caller
+        with pytest.raises(Unauthenticated):
+            await agents.caller_from_key_digest(system(ctx), b"")
 
     @pytest.mark.parametrize("key", ["", "v2_nothing", "\x00"])
     async def test_refuses_an_unknown_key(self, ctx: Context, key: str) -> None:
