@@ -1,1 +1,1 @@
-"""Seeded loads that print figures; see README.md."""
+"""Seeded loads that print figures; `make bench` runs them all. Ratios count, not absolutes."""

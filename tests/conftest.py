@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
-from models.timeseries.live import JournalHub
-from models.timeseries.store import PostgresReadingStore
 
 from core.callers import Caller, Role
 from core.clock import SystemClock
@@ -24,6 +23,8 @@ from core.passwords import Passwords
 from core.policy import Policy
 from core.tokens import Tokens
 from models.database import DatabaseUrl, close_rows, migrate, open_pool, open_rows
+from models.timeseries.live import JournalHub
+from models.timeseries.store import PostgresReadingStore
 from tests.doubles import RecordingBus
 from tests.factories import make_tenant
 
@@ -32,7 +33,7 @@ TEST_SECRET = "a test secret of at least 32 bytes"
 
 
 @pytest.fixture(scope="session")
-async def database_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[DatabaseUrl]:
+async def database_url() -> AsyncIterator[DatabaseUrl]:
     """A migrated database: an embedded server, or one named by the environment."""
     given = os.environ.get("FLEETGRAPH_TEST_DATABASE_URL")
     if given:
@@ -42,13 +43,16 @@ async def database_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         return
     from fleetgraph.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
 
-    server = EmbeddedPostgres(Path(tmp_path_factory.mktemp("postgres")))
-    url = DatabaseUrl.parse(await server.start())
-    try:
-        await migrate(url)
-        yield url
-    finally:
-        await server.stop()
+    # pytest's own folders are closed to the unprivileged account that the server of root needs.
+    with TemporaryDirectory(prefix="fleetgraph-test-") as folder:
+        Path(folder).chmod(0o755)
+        server = EmbeddedPostgres(Path(folder))
+        url = DatabaseUrl.parse(await server.start())
+        try:
+            await migrate(url)
+            yield url
+        finally:
+            await server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -78,8 +78,8 @@ class Appender:
                 records=_text_records(rows),
                 columns=("tenant_id", "agent_id", "series_id", "ts", "value"),
             )
-        await conn.execute(load("upsert_latest"), *_latest_columns(rows))
-        await conn.execute(load("append_journal"), *_journal_columns(rows), now)
+        await conn.execute(load("upsert_latest"), *latest_columns(rows))
+        await conn.execute(load("append_journal"), *journal_columns(rows), now)
 
     async def _ensure_partitions(self, conn: Any, rows: Rows, now: datetime) -> None:
         days = np.unique(rows.times_us // _DAY_US)
@@ -118,8 +118,8 @@ def _text_records(rows: Rows) -> list[tuple[int, int, int, datetime, str]]:
     ]
 
 
-def _latest_columns(rows: Rows) -> list[Any]:
-    """Return the newest row of each series, in one order for all writers."""
+def latest_columns(rows: Rows) -> list[Any]:
+    """Return the newest row of each series, in one order for all writers, for upsert_latest.sql."""
     order = np.lexsort((rows.times_us, rows.series_ids, rows.agent_ids))
     series = rows.series_ids[order]
     last_of_each = np.append(series[1:] != series[:-1], True)
@@ -139,7 +139,8 @@ def _latest_columns(rows: Rows) -> list[Any]:
     ]
 
 
-def _journal_columns(rows: Rows) -> list[Any]:
+def journal_columns(rows: Rows) -> list[Any]:
+    """Return one journal row per agent: the arguments of append_journal.sql but the time."""
     agents = np.unique(rows.agent_ids)
     tenants, counts, bodies = [], [], []
     for agent in agents:
