@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,6 +15,7 @@ from core.context import Context
 from core.registrations import Registration
 from models.agents import Agent
 from resolvers import agents, provisioning
+from tests.doubles import RecordingBus
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ def as_agent(ctx: Context, agent: Agent, *, superseded: bool = False) -> Context
             device_key_superseded=superseded,
         )
     )
+
+
+def published(ctx: Context, kind: type) -> list[Any]:
+    """Return the events of one kind that left so far."""
+    assert isinstance(ctx.bus, RecordingBus)
+    return [event for _, event in ctx.bus.published if isinstance(event, kind)]
 
 
 async def new_key(ctx: Context, agents_max: int = 1) -> str:
