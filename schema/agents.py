@@ -13,13 +13,12 @@ from strawberry import Parent
 from core.paging import Slice
 from models import agents as rows
 from models import current_states as state_rows
-from models.agents import ProvisioningState
 from resolvers import agents
 from resolvers.agents import AgentPage as NumberedAgents
 from schema.agent_changes import changes
 from schema.context import Info
 from schema.current_states import CurrentState
-from schema.enums import ActivityFilter, AgentActivity, AgentStatus
+from schema.enums import ActivityFilter, AgentActivity, AgentStatus, ProvisioningState
 from schema.loaders import LatestKey
 from schema.readings import Reading
 from schema.scalars import Json

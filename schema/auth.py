@@ -9,10 +9,10 @@ import strawberry
 from strawberry import Parent
 
 from core.access import ROLES, Permission
-from core.callers import Role
 from models.users import User
 from resolvers import auth
 from schema.context import Info
+from schema.enums import Role
 
 
 @strawberry.type(description="A person, as they see themselves.")

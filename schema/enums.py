@@ -1,4 +1,7 @@
-"""Enums of the contract. Their values are spelt as everywhere else on the wire: lower case."""
+"""Enums of the contract. Their values are spelt as everywhere else on the wire: lower case.
+
+Types import them from here: an enum that is not registered before its first use is another one.
+"""
 
 from __future__ import annotations
 
@@ -54,3 +57,14 @@ strawberry.enum(
 strawberry.enum(Role, description="What a caller is to its tenant.")
 strawberry.enum(Aggregate, description="How the readings of one bucket become one value.")
 strawberry.enum(Quality, description="How far a reading can be trusted.")
+
+__all__ = [
+    "ActivityFilter",
+    "AgentActivity",
+    "AgentStatus",
+    "Aggregate",
+    "Names",
+    "ProvisioningState",
+    "Quality",
+    "Role",
+]

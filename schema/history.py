@@ -12,10 +12,10 @@ import strawberry
 
 from core.context import Context
 from core.errors import InvalidInput, LimitReached
-from core.reading_store import Aggregate
-from core.readings import Quality, SeriesColumns
+from core.readings import SeriesColumns
 from resolvers.readings import SeriesSelect, read_series
 from schema.context import Info
+from schema.enums import Aggregate, Quality
 from schema.readings import Reading, ReadingSource, moments, source_of
 
 ROWS_MAX = 10_000

@@ -14,10 +14,10 @@ from strawberry import Parent
 
 from core.errors import InvalidInput
 from core.live import LiveBatch
-from core.reading_store import Aggregate
-from core.readings import LatestReading, Quality, SeriesColumns, SeriesInfo
+from core.readings import LatestReading, SeriesColumns, SeriesInfo
 from resolvers import readings
 from schema.context import Info
+from schema.enums import Aggregate, Quality
 from schema.merging import merged
 from schema.scalars import Column, Value
 

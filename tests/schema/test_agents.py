@@ -248,7 +248,7 @@ async def test_after_a_gap_agents_that_changed_meanwhile_are_told(ctx: Context) 
     bus = MemoryPubSub()
     ctx = replace(ctx, bus=bus)
     long_ago = ctx.clock.now() - timedelta(days=1)
-    await make_agent(ctx, name="quiet", changed_at=long_ago)
+    await make_agent(ctx, name="a quiet one", changed_at=long_ago)
     busy = await make_agent(ctx, name="busy", changed_at=long_ago)
     async with follow(ctx, CHANGED) as results:
         arriving = asyncio.ensure_future(_names(results, 1))
