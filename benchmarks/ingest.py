@@ -68,9 +68,9 @@ async def _measure(stack: Stack, variant: Variant, turn: int, payload: Payload) 
         await asyncio.sleep(1.0)
         before = _cpu(stack, worker.pid)
         started = time.time()
-        blast = asyncio.create_task(_blast(stack, variant, turn))
-        finished = await _done(worker.stdout, variant.messages * variant.readings_per_message)
-        result = await blast
+        loading = asyncio.create_task(blast(stack, variant, turn))
+        finished = await done_after(worker.stdout, variant.messages * variant.readings_per_message)
+        result = await loading
         spent = {name: after - before[name] for name, after in _cpu(stack, worker.pid).items()}
     finally:
         worker.kill()
@@ -86,7 +86,8 @@ async def _measure(stack: Stack, variant: Variant, turn: int, payload: Payload) 
     }
 
 
-async def _blast(stack: Stack, variant: Variant, turn: int) -> LoadResult:
+async def blast(stack: Stack, variant: Variant, turn: int) -> LoadResult:
+    """Publish the variant's messages from a process of its own, as fast as the broker takes them."""
     options = LoadOptions(
         host="127.0.0.1",
         port=stack.broker.port,
@@ -109,7 +110,7 @@ async def _blast(stack: Stack, variant: Variant, turn: int) -> LoadResult:
     return msgspec.json.decode(output, type=LoadResult)
 
 
-async def _done(stream: asyncio.StreamReader, wanted: int) -> float:
+async def done_after(stream: asyncio.StreamReader, wanted: int) -> float:
     """Return when the worker had done `wanted` readings."""
     async with asyncio.timeout(SECONDS_MAX):
         while line := await stream.readline():

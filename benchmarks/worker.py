@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ async def _hot_and_latest(self: append.Appender, conn: Any, rows: Rows, now: dat
 async def main(mode: str, dsn: str, broker_url: str, client_id: str) -> None:
     """Ingest until killed."""
     if mode in {"hot", "latest"}:
-        append.Appender._finish = {"hot": _hot_only, "latest": _hot_and_latest}[mode]  # type: ignore[method-assign]  # noqa: SLF001
+        append.Appender._finish = {"hot": _hot_only, "latest": _hot_and_latest}[mode]  # type: ignore[method-assign]
     url = BrokerUrl.parse(broker_url)
     endpoint = BrokerEndpoint(url.host, url.port, url.username, url.password, client_id)
     async with open_services(
@@ -83,8 +84,6 @@ async def main(mode: str, dsn: str, broker_url: str, client_id: str) -> None:
 
 
 def _with(services: Services, store: PostgresReadingStore) -> Services:
-    from dataclasses import replace
-
     return replace(services, readings=store)
 
 

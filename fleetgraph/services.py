@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-from core.pubsub.redis import RedisPubSub
-from models.notifications import PostgresPubSub
 
 from core.callers import NOBODY, Caller, system_caller
 from core.clock import Clock, SystemClock
@@ -20,9 +18,11 @@ from core.passwords import Passwords
 from core.policy import BrokerAddress, Policy
 from core.pubsub.base import PubSub
 from core.pubsub.memory import MemoryPubSub
+from core.pubsub.redis import RedisPubSub
 from core.tokens import Tokens
 from fleetgraph.settings import Settings
 from models.database import DatabaseUrl, close_rows, open_pool, open_rows
+from models.notifications import PostgresPubSub
 from models.timeseries.live import JournalHub
 from models.timeseries.store import PostgresReadingStore
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from core.gateways import BrokerDriver
 from core.mqtt_topics import SUBSCRIPTIONS
@@ -36,13 +36,13 @@ def make_workers(
             lambda worker: BrokerLink(plan.endpoint, SUBSCRIPTIONS, worker.handle),
         )
 
-    makers = {
+    makers: dict[str, Callable[[], Worker]] = {
         "ingest": ingest,
         "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform]),
         "sessions": lambda: Periodic(
             "sessions", sessions.PERIOD_SECONDS, Sessions(system, plan.endpoint).step
         ),
-        "liveness": lambda: Periodic("liveness", LIVENESS_SECONDS, lambda: sweep_offline(system)),
+        "liveness": lambda: Periodic("liveness", LIVENESS_SECONDS, partial(sweep_offline, system)),
         "retention": lambda: Periodic(
             "retention",
             retention.PERIOD_SECONDS,

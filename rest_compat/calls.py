@@ -37,13 +37,14 @@ EtagOf = Callable[[Endpoint, Caller, Mapping[str, Any]], Awaitable[str | None]]
 class Deferred:
     """A request whose work could not be done now. `caller` is None when nobody could say who.
 
-    `run_again` does the whole call once more (credentials included) and raises AppError if it
+    `headers` hold the credential, `body` is inflated already. `run_again` does the whole call once more (credentials included) and raises AppError if it
     fails; it never defers again.
     """
 
     endpoint: Endpoint
     caller: Caller | None
     request_id: str
+    headers: Mapping[str, str]
     body: bytes
     run_again: Callable[[], Coroutine[Any, Any, None]]
 
@@ -208,7 +209,14 @@ async def _is_deferred(edge: Edge, call: Call) -> bool:
         if call.endpoint.reads_body and call.body is None:
             call.body = await read_body(call.request, edge.body_limit_bytes)
         return await edge.defer(
-            Deferred(call.endpoint, call.caller, call.request_id, call.body or b"", run_again)
+            Deferred(
+                call.endpoint,
+                call.caller,
+                call.request_id,
+                call.request.headers,
+                call.body or b"",
+                run_again,
+            )
         )
     except Exception:
         edge.log.exception("%s cannot be deferred", call.endpoint.name)

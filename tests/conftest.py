@@ -41,7 +41,7 @@ async def database_url() -> AsyncIterator[DatabaseUrl]:
         await migrate(url)
         yield url
         return
-    from fleetgraph.embedded.postgres import EmbeddedPostgres  # noqa: PLC0415
+    from fleetgraph.embedded.postgres import EmbeddedPostgres
 
     # pytest's own folders are closed to the unprivileged account that the server of root needs.
     with TemporaryDirectory(prefix="fleetgraph-test-") as folder:
