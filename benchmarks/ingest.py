@@ -20,7 +20,7 @@ from fleetgraph.simulator.load import LoadOptions, LoadResult
 from fleetgraph.simulator.payloads import Payload
 
 MODES = ("decode", "hot", "latest", "all")
-START_MS = 1_795_000_000_000
+START_MS = 1_790_000_000_000  # within the window that clocks may be off, for a year
 OFFSET_MS = {Payload.COMPACT: 0, Payload.RECORDED: 50_000_000}
 SECONDS_MAX = 120
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from core.gateways import BrokerDriver
 from core.mqtt_topics import SUBSCRIPTIONS
