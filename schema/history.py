@@ -1,55 +1,59 @@
-"""Readings of one agent as rows, newest first: for tables and for clients of the REST API."""
+"""The newest readings of one agent, newest first: for tables and for clients of the REST API."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated
 from uuid import UUID
 
 import numpy as np
 import strawberry
+from numpy.typing import NDArray
 
 from core.context import Context
 from core.errors import InvalidInput, LimitReached
-from core.readings import SeriesColumns
+from core.readings import Quality, SeriesColumns
 from resolvers.readings import SeriesSelect, read_series
 from schema.context import Info
-from schema.enums import Aggregate, Quality
-from schema.readings import Reading, ReadingSource, moments, source_of
+from schema.enums import Aggregate
+from schema.readings import ReadingSource, source_of
+from schema.scalars import Column
 
 ROWS_MAX = 10_000
 FIRST_WINDOW = timedelta(minutes=1)
 SHORTEST_WINDOW = timedelta(seconds=1)
 
+Picked = tuple[SeriesColumns, NDArray[np.intp]]
+"""A series and the places of some of its readings, newest first."""
 
-@strawberry.type(description="The readings of one series within one bucket.")
-class ReadingBucket:
-    """A row of aggregates."""
+
+@strawberry.type(
+    description="Readings of one metric of one device as columns of equal length, newest first."
+)
+class HistorySeries:
+    """A series; the last four columns are there for buckets only."""
 
     agent_uuid: UUID
     metric: str
     unit: str | None
     protocol: str | None
-    time: datetime = strawberry.field(description="The bucket's start.")
-    average: float | None
-    minimum: float | None
-    maximum: float | None
-    count: int
-    quality: Quality = strawberry.field(description="Of the worst reading.")
     source: ReadingSource
+    times: Column = strawberry.field(description="Texts in ISO-8601, UTC; a bucket's start.")
+    values: Column = strawberry.field(description="As they were sent; of buckets the averages.")
+    qualities: Column = strawberry.field(description="Words; of buckets the worst reading's.")
+    averages: Column | None = None
+    minima: Column | None = None
+    maxima: Column | None = None
+    counts: Column | None = None
 
 
-HistoryRow = Annotated[Reading | ReadingBucket, strawberry.union("HistoryRow")]
-
-
-@strawberry.type(description="Rows of one agent, newest first.")
+@strawberry.type(description="The newest readings of one agent, or its newest buckets.")
 class History:
-    """Single readings, or buckets when a width was given."""
+    """What was found, by series."""
 
     agent_uuid: UUID
     every: timedelta | None
-    rows: list[HistoryRow]
+    series: list[HistorySeries]
 
 
 @strawberry.type
@@ -57,9 +61,8 @@ class HistoryQuery:
     """Fields of Query."""
 
     @strawberry.field(
-        description="Readings of one agent as rows, newest first, both ends inclusive; with "
-        "`every` one row per series and bucket. Without `start` it goes back as far as it takes "
-        "to find `limit` rows (1 to 10000). For charts take `series`, which is far cheaper."
+        description="The newest readings of one agent, `limit` (1 to 10000) over all series, both "
+        "ends inclusive; with `every` buckets. Without `start` it goes back as far as it takes."
     )
     async def history(
         self,
@@ -71,63 +74,59 @@ class HistoryQuery:
         every: timedelta | None = None,
         limit: int = 1_000,
     ) -> History:
-        """Return the newest rows."""
+        """Return the newest readings."""
         if not 1 <= limit <= ROWS_MAX:
             raise InvalidInput("limit", f"must be between 1 and {ROWS_MAX}", limit=ROWS_MAX)
         if start and end and start > end:
             raise InvalidInput("start", "must not be after end")
         ctx = info.context.ctx
         select = SeriesSelect(agent_uuids=[agent_uuid], metrics=metrics)
-        rows: list[HistoryRow]
         if every is None:
-            rows = list(await newest_readings(ctx, select, start, end, limit))
+            series = await newest_readings(ctx, select, start, end, limit)
         else:
-            rows = list(await newest_buckets(ctx, select, start, end, every, limit))
-        return History(agent_uuid=agent_uuid, every=every, rows=rows)
+            series = await newest_buckets(ctx, select, start, end, every, limit)
+        return History(agent_uuid=agent_uuid, every=every, series=series)
 
 
 async def newest_readings(
     ctx: Context, select: SeriesSelect, start: datetime | None, end: datetime | None, limit: int
-) -> list[Reading]:
+) -> list[HistorySeries]:
     """Return the newest readings, walking back through windows that grow until there are enough."""
     now = ctx.clock.now()
     floor = start or now - timedelta(days=ctx.policy.clock_past_days_max)
     upper = _after(end or now + timedelta(hours=ctx.policy.clock_future_hours_max))
+    # Clocks may run ahead, but the first window should reach back from where the readings are.
     newest = min(upper, now) if start is None else upper
-    rows: list[Reading] = []
-    window = FIRST_WINDOW
-    while upper > floor and len(rows) < limit:
-        lower = max(floor, min(upper, newest) - window)
+    found: dict[int, list[Picked]] = {}
+    window, missing = FIRST_WINDOW, limit
+    while upper > floor and missing > 0:
+        lower = max(floor, newest - window)
         try:
-            found = await read_series(ctx, select, start=lower, end=upper)
+            part = pick_newest(await read_series(ctx, select, start=lower, end=upper), missing)
         except LimitReached:
             if window <= SHORTEST_WINDOW:
                 raise
             window = max(SHORTEST_WINDOW, window / 8)
-            newest = upper
             continue
-        rows += _newest_first(found, limit - len(rows))
+        for columns, places in part:
+            found.setdefault(columns.info.id, []).append((columns, places))
+            missing -= len(places)
         upper = newest = lower
         window *= 4
-    return rows
+    return [_readings(picked) for picked in found.values()]
 
 
-def _newest_first(found: Sequence[SeriesColumns], limit: int) -> list[Reading]:
-    found = [columns for columns in found if len(columns.times_us)]
-    if not found:
+def pick_newest(found: Sequence[SeriesColumns], limit: int) -> list[Picked]:
+    """Return where the `limit` newest readings over all series are."""
+    if not any(len(columns.times_us) for columns in found):
         return []
+    sizes = [len(columns.times_us) for columns in found]
     times = np.concatenate([columns.times_us for columns in found])
-    owners = np.repeat(np.arange(len(found)), [len(columns.times_us) for columns in found])
-    places = np.concatenate([np.arange(len(columns.times_us)) for columns in found])
+    owners = np.repeat(np.arange(len(found)), sizes)
+    places = np.concatenate([np.arange(size) for size in sizes])
     order = np.argsort(-times, kind="stable")[:limit]
-    sources = [source_of(columns.info) for columns in found]
-    rows = []
-    picked = zip(moments(times[order]), owners[order].tolist(), places[order].tolist(), strict=True)
-    for time, owner, place in picked:
-        columns = found[owner]
-        quality = Quality(int(columns.qualities[place]))
-        rows.append(Reading.of(columns.info, time, columns.values[place], quality, sources[owner]))
-    return rows
+    owners, places = owners[order], places[order]
+    return [(found[at], places[owners == at]) for at in np.unique(owners).tolist()]
 
 
 async def newest_buckets(
@@ -137,52 +136,59 @@ async def newest_buckets(
     end: datetime | None,
     every: timedelta,
     limit: int,
-) -> list[ReadingBucket]:
-    """Return the newest buckets of each series; without `start` the last `limit` of them."""
+) -> list[HistorySeries]:
+    """Return the newest buckets; without `start` of as many widths as there may be rows."""
     last = _after(end or ctx.clock.now())
-    first = start or max(
-        last - every * limit, last - timedelta(days=ctx.policy.clock_past_days_max)
-    )
+    longest = timedelta(days=ctx.policy.clock_past_days_max)
+    first = start or last - min(every * limit, longest)
     averages, minima, maxima, counts = [
         await read_series(ctx, select, start=first, end=last, every=every, aggregate=aggregate)
         for aggregate in (Aggregate.AVG, Aggregate.MIN, Aggregate.MAX, Aggregate.COUNT)
     ]
     lows, highs, numbers = _by_bucket(minima), _by_bucket(maxima), _by_bucket(counts)
-    rows = []
-    for columns in averages:
-        info, source = columns.info, source_of(columns.info)
-        pairs = zip(columns.times_us.tolist(), moments(columns.times_us), strict=True)
-        for at, (time_us, time) in enumerate(pairs):
-            key = (info.id, time_us)
-            rows.append(
-                ReadingBucket(
-                    agent_uuid=info.agent_uuid,
-                    metric=info.metric,
-                    unit=info.unit or None,
-                    protocol=info.protocol or None,
-                    time=time,
-                    average=_number(columns.values[at]),
-                    minimum=lows.get(key),
-                    maximum=highs.get(key),
-                    count=int(numbers.get(key) or 0),
-                    quality=Quality(int(columns.qualities[at])),
-                    source=source,
-                )
-            )
-    rows.sort(key=lambda row: (row.time, row.metric), reverse=True)
-    return rows[:limit]
+    series = []
+    for columns, places in pick_newest(averages, limit):
+        one = _readings([(columns, places)])
+        keys = [(columns.info.id, time_us) for time_us in columns.times_us[places].tolist()]
+        one.averages = one.values
+        one.minima = Column([lows.get(key) for key in keys])
+        one.maxima = Column([highs.get(key) for key in keys])
+        one.counts = Column([int(numbers.get(key) or 0) for key in keys])
+        series.append(one)
+    return series
 
 
 def _by_bucket(found: Sequence[SeriesColumns]) -> dict[tuple[int, int], float | None]:
     return {
-        (columns.info.id, time_us): _number(value)
+        (columns.info.id, time_us): float(value) if isinstance(value, int | float) else None
         for columns in found
         for time_us, value in zip(columns.times_us.tolist(), columns.values, strict=True)
     }
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+def _readings(picked: Sequence[Picked]) -> HistorySeries:
+    info = picked[0][0].info
+    times = np.concatenate([columns.times_us[places] for columns, places in picked])
+    qualities = np.concatenate([columns.qualities[places] for columns, places in picked])
+    return HistorySeries(
+        agent_uuid=info.agent_uuid,
+        metric=info.metric,
+        unit=info.unit or None,
+        protocol=info.protocol or None,
+        source=source_of(info),
+        times=Column(_iso(times)),
+        values=Column([columns.values[at] for columns, places in picked for at in places.tolist()]),
+        qualities=Column([_WORDS[quality] for quality in qualities.tolist()]),
+    )
+
+
+def _iso(times_us: NDArray[np.int64]) -> list[str]:
+    # Always microseconds: texts of one length sort as their times do.
+    texts: list[str] = np.datetime_as_string(times_us.astype("datetime64[us]")).tolist()
+    return [f"{text}Z" for text in texts]
+
+
+_WORDS = {int(quality): quality.name.lower() for quality in Quality}
 
 
 def _after(end: datetime) -> datetime:

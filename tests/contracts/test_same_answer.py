@@ -14,6 +14,7 @@ from models.target_states import TargetState
 from rest_compat.answer_rules import is_control
 from rest_compat.catalog import load_catalog
 from rest_compat.endpoints import Codec, Endpoint, Envelope, names_in_path
+from rest_compat.rows import with_rows
 from schema.root import schema
 from tests.contracts.serving import Api, give_key, sign_in
 from tests.factories import make_agent
@@ -33,11 +34,14 @@ def _expected(endpoint: Endpoint, data: Mapping[str, Any]) -> Any:
     if answering.codec is Codec.ETAG:
         return root["document"]
     body = dict(data) if answering.envelope is Envelope.OBJECT else root
+    if answering.rows:
+        body = with_rows(body, answering.rows.member, answering.rows.newest_by)
     if answering.count:
         body = {"count": len(body[answering.count]), **body}
-    for (member,) in answering.omit_null:
-        if body[member] is None:
-            del body[member]
+    for path in answering.omit_null:
+        for inner in [body] if len(path) == 1 else body[path[0]]:
+            if inner[path[-1]] is None:
+                del inner[path[-1]]
     return body
 
 

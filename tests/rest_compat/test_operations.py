@@ -136,6 +136,16 @@ async def test_timeseries_are_newest_first_raw_or_by_interval(ctx: Context) -> N
     raw = (await call(ctx, "GET", f"{path}?metric=temp&limit=3", headers=headers)).json()
     assert (raw["count"], "interval" in raw) == (3, False)
     assert [row["value"] for row in raw["readings"]] == [3.0, 2.0, 1.0]
+    assert raw["readings"][0] == {
+        "time": f"{times[3]:%Y-%m-%dT%H:%M:%S}.000000Z",
+        "agent_uuid": str(agent.uuid),
+        "metric_name": "temp",
+        "value": 3.0,
+        "quality": "good",
+        "unit": "°C",
+        "protocol": "modbus",
+        "extra": {"device_uuid": "press", "device_name": "press", "endpoint_uuid": None},
+    }
     span = {"start": times[1].isoformat(), "end": times[2].isoformat()}
     inclusive = (await call(ctx, "GET", path, params=span, headers=headers)).json()
     assert [row["value"] for row in inclusive["readings"]] == [2.0, 1.0]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from core.context import Context
+from core.policy import Policy
+from models.timeseries.store import PostgresReadingStore
 from schema.readings import epoch_ms
 from tests.factories import make_agent
 from tests.schema.asking import ask, follow, record, refusal
@@ -58,7 +61,7 @@ async def test_times_finer_than_a_millisecond_get_a_fraction(ctx: Context) -> No
 
 
 def test_whole_milliseconds_stay_whole() -> None:
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     assert epoch_ms(np.array([1_000, 2_000])).tolist() == [1, 2]
     assert epoch_ms(np.array([1_000, 2_500])).tolist() == [1.0, 2.5]
@@ -95,17 +98,13 @@ query($u: UUID!, $metrics: [String!], $start: DateTime, $end: DateTime, $every: 
   history(agentUuid: $u, metrics: $metrics, start: $start, end: $end, every: $every,
           limit: $limit) {
     every
-    rows {
-      __typename
-      ... on Reading { time metric value }
-      ... on ReadingBucket { time metric average minimum maximum count }
-    }
+    series { metric times values qualities averages minima maxima counts }
   }
 }
 """
 
 
-async def test_history_walks_back_until_it_has_enough_rows(ctx: Context) -> None:
+async def test_history_walks_back_until_it_has_enough(ctx: Context) -> None:
     agent = await make_agent(ctx)
     now = ctx.clock.now().replace(microsecond=0)
     ages = [1, 90, 4_000, 100_000, 3_000_000]
@@ -113,19 +112,39 @@ async def test_history_walks_back_until_it_has_enough_rows(ctx: Context) -> None
     await record(ctx, agent, "temp", readings)
     await record(ctx, agent, "rpm", [(now - timedelta(seconds=2), 2.0)])
 
-    async def values(**variables: object) -> list[float]:
+    async def values(**variables: object) -> dict[str, list[float]]:
         history = (await ask(ctx, HISTORY, u=str(agent.uuid), **variables))["history"]
-        assert {row["__typename"] for row in history["rows"]} <= {"Reading"}
-        return [row["value"] for row in history["rows"]]
+        return {each["metric"]: each["values"] for each in history["series"]}
 
-    assert await values() == [1.0, 2.0, 90.0, 4_000.0, 100_000.0, 3_000_000.0]
-    assert await values(limit=2) == [1.0, 2.0]
-    assert await values(metrics=["rpm"]) == [2.0]
+    everything = {"temp": [1.0, 90.0, 4_000.0, 100_000.0, 3_000_000.0], "rpm": [2.0]}
+    assert await values() == everything
+    assert await values(limit=3) == {"temp": [1.0, 90.0], "rpm": [2.0]}
+    assert await values(metrics=["rpm"]) == {"rpm": [2.0]}
     start = (now - timedelta(seconds=4_000)).isoformat()
-    assert await values(start=start) == [1.0, 2.0, 90.0, 4_000.0]
+    assert await values(start=start) == {"temp": [1.0, 90.0, 4_000.0], "rpm": [2.0]}
     end = (now - timedelta(seconds=90)).isoformat()
-    assert await values(start=start, end=end) == [90.0, 4_000.0]
-    assert await values(end=end, limit=1) == [90.0]
+    assert await values(start=start, end=end) == {"temp": [90.0, 4_000.0]}
+    assert await values(end=end, limit=1) == {"temp": [90.0]}
+
+
+async def test_history_finds_readings_of_clocks_that_run_ahead(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    await record(ctx, agent, "temp", [(ctx.clock.now() + timedelta(hours=2), 1.0)])
+    (series,) = (await ask(ctx, HISTORY, u=str(agent.uuid)))["history"]["series"]
+    assert (series["values"], series["qualities"]) == ([1.0], ["good"])
+    assert series["averages"] is None
+
+
+async def test_history_narrows_its_windows_where_readings_are_dense(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    now = ctx.clock.now().replace(microsecond=0)
+    readings = [(now - timedelta(seconds=at / 10), float(at)) for at in range(1, 300)]
+    await record(ctx, agent, "temp", readings)
+    tight = replace(ctx, policy=Policy(series_points_max=100))
+    store = PostgresReadingStore(tight.readings._pool, tight.clock, tight.policy)  # type: ignore[attr-defined]
+    tight = replace(tight, readings=store)
+    history = (await ask(tight, HISTORY, u=str(agent.uuid), limit=150))["history"]
+    assert history["series"][0]["values"] == [float(at) for at in range(1, 151)]
 
 
 async def test_history_of_buckets_is_newest_first_with_all_aggregates(ctx: Context) -> None:
@@ -135,9 +154,11 @@ async def test_history_of_buckets_is_newest_first_with_all_aggregates(ctx: Conte
     await record(ctx, agent, "temp", values)
     history = (await ask(ctx, HISTORY, u=str(agent.uuid), every="1m"))["history"]
     assert history["every"] == "1m"
-    assert [
-        (row["average"], row["minimum"], row["maximum"], row["count"]) for row in history["rows"]
-    ] == [(4.0, 3.0, 5.0, 3), (1.0, 0.0, 2.0, 3)]
+    (series,) = history["series"]
+    assert series["times"][1] == f"{start:%Y-%m-%dT%H:%M:%S}.000000Z"
+    assert series["values"] == series["averages"] == [4.0, 1.0]
+    assert (series["minima"], series["maxima"]) == ([3.0, 0.0], [5.0, 2.0])
+    assert series["counts"] == [3, 3]
 
 
 @pytest.mark.parametrize(
