@@ -1,12 +1,20 @@
-"""Programs that tests need and that `pip` does not bring."""
+"""What tests of whole programs need: other programs, free ports, patience."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+T = TypeVar("T")
 
 
 def require_program(name: str) -> Path:
@@ -17,3 +25,32 @@ def require_program(name: str) -> Path:
     if os.environ.get("CI"):
         pytest.fail(f"{name} is not installed here, and CI must not skip")
     pytest.skip(f"{name} is not installed here")
+
+
+async def until(
+    look: Callable[[], Awaitable[T | None] | T | None], what: str, *, seconds: float = 30.0
+) -> T:
+    """Return the first true answer of `look`; fails with `what` when none comes in time."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = look()
+        found = await answer if isinstance(answer, Awaitable) else answer
+        if found:
+            return found
+        if time.monotonic() > end:
+            pytest.fail(f"after {seconds:.0f} s still not: {what}")
+        await asyncio.sleep(0.02)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody on this machine listens on, all different."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def say(text: str) -> None:
+    """Print a figure for whoever runs the tests with -s or -rP."""
+    sys.stdout.write(f"\n{text}\n")

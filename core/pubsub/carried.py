@@ -121,24 +121,20 @@ class CarriedPubSub(ABC):
     async def _run(self) -> None:
         delay, lost = _RETRY_SECONDS, False
         while True:
+            _heed_cancellation()
             try:
                 async with self._connect() as link:
                     await link.send([self._envelope(_BEAT_TEXT)])  # proves the right to send
+                    _heed_cancellation()
                     if lost:
                         _log.warning("the bus on %s is back", self.carrier)
                     delay, lost, self._connected = _RETRY_SECONDS, False, True
                     self._fanout.resync()
                     self._attempted.set()
-                    async with asyncio.TaskGroup() as both:
-                        both.create_task(self._listen(link))
-                        both.create_task(self._send(link))
-            except* Exception as group:
+                    await self._use(link)
+            except Exception as error:
                 if not lost:
-                    _log.warning(
-                        "the bus on %s is away, trying again: %r",
-                        self.carrier,
-                        _first(group),
-                    )
+                    _log.warning("the bus on %s is away, trying again: %r", self.carrier, error)
                 lost = True
             finally:
                 self._connected = False
@@ -146,10 +142,24 @@ class CarriedPubSub(ABC):
             await asyncio.sleep(delay)
             delay = min(delay * 2, _RETRY_SECONDS_MAX)
 
+    async def _use(self, link: Link) -> None:
+        """Listen and send until either fails; raises what it failed with."""
+        # No TaskGroup: on Python 3.11 it leaves this task marked as cancelled.
+        tasks = [asyncio.create_task(self._listen(link)), asyncio.create_task(self._send(link))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
+
     async def _listen(self, link: Link) -> None:
         while True:
             async with asyncio.timeout(SILENCE_SECONDS_MAX):
                 message = await link.receive()
+            _heed_cancellation()
             origin, _, text = message.partition("\n")
             if origin == self._origin or text == _BEAT_TEXT:
                 continue
@@ -161,6 +171,7 @@ class CarriedPubSub(ABC):
 
     async def _send(self, link: Link) -> None:
         while True:
+            _heed_cancellation()
             try:
                 async with asyncio.timeout(BEAT_SECONDS):
                     await self._waiting.wait()
@@ -183,7 +194,8 @@ class CarriedPubSub(ABC):
         return f"{self._origin}\n{text}"
 
 
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _heed_cancellation() -> None:
+    """Raise if this task was cancelled: redis-py loses a cancellation that meets its answer."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -248,6 +248,21 @@ async def test_what_was_published_just_before_stopping_is_sent(
 
 
 @between_processes
+@pytest.mark.parametrize("steps", range(12))
+async def test_stopping_ends_whatever_the_link_is_doing(
+    make_bus: MakeBus, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.pubsub.carried._FLUSH_SECONDS_MAX", 0)
+    bus = make_bus()
+    await bus.start()
+    await bus.publish(COUNTS, Counted(1))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(3.0):
+        await bus.stop()
+
+
+@between_processes
 async def test_equal_pokes_that_wait_together_travel_once(bus: PubSub, other: PubSub) -> None:
     async with bus.subscribe(COUNTS) as here, other.subscribe(COUNTS) as there:
         for number in (1, 1, 2, 1, 1, 3):
@@ -398,7 +413,8 @@ async def test_a_carrier_that_falls_silent_counts_as_lost(
             await asyncio.sleep(1.0)  # the beat alone keeps the link
             assert bus.connected
             server.freeze()
-            await until(bus, connected=False)
+            async with asyncio.timeout(3.0):  # sooner than an answer to a command is given up
+                await until(bus, connected=False)
             server.thaw()
             assert await take(events, 1) == [RESYNC]
     finally:
