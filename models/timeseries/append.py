@@ -133,7 +133,7 @@ def latest_columns(rows: Rows) -> list[Any]:
         newest.series_ids.tolist(),
         newest.qualities.tolist(),
         newest.kinds.tolist(),
-        [_moment(us) for us in newest.times_us.tolist()],
+        newest.times_us.tolist(),
         newest.values.tolist(),
         texts,
     ]
