@@ -6,7 +6,7 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from core.errors import AppError, ErrorCode, InvalidInput, Unauthenticated
+from core.errors import AppError, Conflict, ErrorCode, InvalidInput, Unauthenticated
 from rest_compat.catalog import _with_directive
 from rest_compat.endpoints import Answering, ErrorTitle
 from rest_compat.problem import KINDS, PROBLEM_JSON, problem_response
@@ -75,6 +75,9 @@ def test_an_expected_error_is_not_logged(
 def test_facts_that_are_no_json_are_told_as_text() -> None:
     odd = problem_response(AppError("x", a=object, b={1, 2}), request_id="r")
     assert odd.status_code == 500
+    assert "facts" not in orjson.loads(odd.body)  # what INTERNAL knows is not told
+    conflict = problem_response(Conflict("x", a=object, b={1}), request_id="r")
+    assert orjson.loads(conflict.body)["facts"]["b"] == "{1}"
 
 
 def test_a_null_for_what_cannot_be_null_names_the_input(client: TestClient) -> None:
