@@ -9,6 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
+from core import metrics
 from core.callers import NOBODY, Caller, system_caller
 from core.clock import Clock, SystemClock
 from core.context import Context
@@ -94,6 +95,7 @@ async def open_services(
         store = PostgresReadingStore(pool, clock, policy)
         hub = JournalHub(pool, bus, store.catalog, policy)
         stack.push_async_callback(hub.stop)
+        metrics.LIVE_LISTENERS.set_function(lambda: hub.listener_count)
         yield Services(
             clock=clock,
             ids=RandomIds(),

@@ -13,6 +13,8 @@ from typing import Any
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 
+from core import metrics
+
 _log = logging.getLogger(__name__)
 
 CONNECT_SECONDS_MAX = 10
@@ -76,6 +78,7 @@ class BrokerLink:
                     failures += 1
                 finally:
                     self.connected.clear()
+                    metrics.BROKER_CONNECTED.set(0)
                     await self._close()
                 await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
         finally:
@@ -120,6 +123,7 @@ class BrokerLink:
                 version=MQTTv50 if endpoint.mqtt5 else MQTTv311,
             )
         self.connected.set()
+        metrics.BROKER_CONNECTED.set(1)
         if self._paused:
             self._apply_pause()
 
