@@ -82,6 +82,7 @@ class Ingest:
 
     async def run(self) -> None:
         """Receive until cancelled; then commit what was received before the link closes."""
+        self._start_over()
         self._shards = [asyncio.Queue() for _ in range(_SHARDS)]
         tasks = [
             asyncio.create_task(self._link.run(), name="ingest link"),
@@ -101,6 +102,14 @@ class Ingest:
             for task in reversed(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start_over(self) -> None:
+        """Forget what a run that failed left behind: the broker sends again what it never stored."""
+        self._pending, self._pending_readings, self._committed = [], 0, None
+        self._arrived.clear()
+        self._idle.set()
+        self._paused = False
+        self._link.resume()
 
     async def handle(self, topic: str, payload: bytes, retained: bool) -> None:
         """Take one message; returns once it is stored, in whatever form."""
@@ -168,8 +177,7 @@ class Ingest:
             await _persist(partial(record_readings, self._ctx, batch))
         except Exception:
             if len(batch) == 1:
-                _log.exception("a message of agent %s cannot be stored", batch[0].agent_uuid)
-                await self._bury_telemetry(batch[0])
+                await self._commit_or_bury(batch[0])
                 return
             # Something in here the database refuses: find it, the rest must live.
             middle = len(batch) // 2
@@ -178,6 +186,14 @@ class Ingest:
             return
         with suppress(Unavailable):
             await mark_seen(self._ctx, {item.agent_id for item in batch})
+
+    async def _commit_or_bury(self, item: AgentTelemetry) -> None:
+        """Try once more, since a deadlock or a partition that went away is nobody's fault."""
+        try:
+            await _persist(partial(record_readings, self._ctx, [item]))
+        except Exception:
+            _log.exception("a message of agent %s cannot be stored", item.agent_uuid)
+            await self._bury_telemetry(item)
 
     async def _bury_telemetry(self, item: AgentTelemetry) -> None:
         specs = [spec._asdict() for spec in item.telemetry.specs]
