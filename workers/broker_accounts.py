@@ -26,16 +26,15 @@ class BrokerAccounts:
     async def run(self) -> None:
         """Reconcile until cancelled."""
         async with self._ctx.bus.subscribe(BROKER_ACCOUNTS) as pokes:
-            poke = asyncio.ensure_future(anext(pokes))
-            try:
-                while True:
-                    await self.step()
-                    # A cancelled anext would end the subscription, so the task outlives the wait.
-                    done, _ = await asyncio.wait({poke}, timeout=PERIOD_SECONDS)
-                    if done:
-                        poke = asyncio.ensure_future(anext(pokes))
-            finally:
-                poke.cancel()
+            while True:
+                await self.step()
+                try:
+                    async with asyncio.timeout(PERIOD_SECONDS):
+                        await anext(pokes)
+                except TimeoutError:
+                    continue
+                except StopAsyncIteration:
+                    return  # the bus has ended, and the program with it
 
     async def step(self) -> None:
         """Make the broker agree with the database once."""

@@ -312,25 +312,25 @@ class JournalHub:
 
     async def _run(self) -> None:
         async with self._bus.subscribe(JOURNAL) as pokes:
-            next_poke = asyncio.ensure_future(anext(pokes))
-            try:
-                while True:
-                    try:
-                        await self._look()
-                    except (*AWAY, Unavailable) as error:
-                        _log.warning("the journal cannot be read, trying again: %s", error)
-                        await asyncio.sleep(_RETRY_SECONDS)
-                        continue
-                    except Exception:
-                        # The reader must outlive any one bad row or listener.
-                        _log.exception("the journal reader failed, trying again")
-                        await asyncio.sleep(_RETRY_SECONDS)
-                        continue
-                    done, _ = await asyncio.wait({next_poke}, timeout=POLL_SECONDS_MAX)
-                    if done:
-                        next_poke = asyncio.ensure_future(anext(pokes))
-            finally:
-                next_poke.cancel()
+            while True:
+                try:
+                    await self._look()
+                except (*AWAY, Unavailable) as error:
+                    _log.warning("the journal cannot be read, trying again: %s", error)
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                except Exception:
+                    # The reader must outlive any one bad row or listener.
+                    _log.exception("the journal reader failed, trying again")
+                    await asyncio.sleep(_RETRY_SECONDS)
+                    continue
+                try:
+                    async with asyncio.timeout(POLL_SECONDS_MAX):
+                        await anext(pokes)
+                except TimeoutError:
+                    continue
+                except StopAsyncIteration:
+                    return  # the bus has ended, and the program with it
 
     async def _look(self) -> None:
         """Read what became visible since the last look and hand it out."""
