@@ -7,11 +7,12 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gmqtt import Client, Subscription
 from gmqtt.mqtt.constants import MQTTv50, MQTTv311
+from gmqtt.mqtt.handler import MQTTConnectError
 
 from core import metrics
 
@@ -21,6 +22,11 @@ CONNECT_SECONDS_MAX = 10
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 SESSION_EXPIRY_SECONDS = 7 * 86_400
 """How long the broker keeps messages for us while we are away."""
+
+HANDLING_MAX = 10_000
+"""Messages in our hands at a time, told to the broker and kept by ourselves: Mosquitto 2.0 exceeds
+it once messages were sent again, and MQTT 3.1.1 knows no such limit. Without it a backlog takes so
+much of the loop that its own commit hardly gets a turn."""
 
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
 """Takes (topic, payload, retained). The broker gets its acknowledgement when it returns; when it
@@ -58,6 +64,8 @@ class BrokerLink:
         self._handler = handler
         self._client: Any = None
         self._paused = False
+        self._handling = 0
+        self._crowded = False
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
@@ -100,7 +108,10 @@ class BrokerLink:
 
     async def _connect(self, lost: asyncio.Event) -> None:
         endpoint = self._endpoint
-        properties = {"session_expiry_interval": SESSION_EXPIRY_SECONDS, "receive_maximum": 5_000}
+        properties = {
+            "session_expiry_interval": SESSION_EXPIRY_SECONDS,
+            "receive_maximum": HANDLING_MAX,
+        }
         client = Client(
             endpoint.client_id,
             clean_session=False,
@@ -114,18 +125,10 @@ class BrokerLink:
         client.on_disconnect = lambda *_: lost.set()
         client.on_connect = self._on_connect
         self._client = client
-        async with asyncio.timeout(CONNECT_SECONDS_MAX):
-            await client.connect(
-                endpoint.host,
-                endpoint.port,
-                ssl=endpoint.ssl_context(),
-                keepalive=endpoint.keepalive_seconds,
-                version=MQTTv50 if endpoint.mqtt5 else MQTTv311,
-            )
+        await _open(client, endpoint)
         self.connected.set()
         metrics.BROKER_CONNECTED.set(1)
-        if self._paused:
-            self._apply_pause()
+        self._apply_pause()
 
     def _on_connect(self, client: Any, *_: object) -> None:
         # The library does not subscribe again by itself.
@@ -135,6 +138,7 @@ class BrokerLink:
         self, client: Any, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
     ) -> int | None:
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
+        self._count(1)
         try:
             await self._handler(name, bytes(payload), bool(properties.get("retain")))
         except asyncio.CancelledError:
@@ -143,17 +147,30 @@ class BrokerLink:
             # No acknowledgement: the broker sends it again with the next connection.
             _log.exception("a message on %s could not be handled", name)
             return None
+        finally:
+            self._count(-1)
         return 0
 
+    def _count(self, change: int) -> None:
+        self._handling += change
+        if self._handling >= HANDLING_MAX:
+            self._crowded = True
+            # Each time: the library's reader resumes the socket when its own buffer ran empty.
+            self._apply_pause()
+        elif self._crowded and self._handling <= HANDLING_MAX // 2:
+            self._crowded = False
+            self._apply_pause()
+
     def _apply_pause(self) -> None:
+        is_paused = self._paused or self._crowded
         connection = getattr(self._client, "_connection", None)
         if connection is None or connection.is_closing():
             return
         transport = connection._transport  # noqa: SLF001  (the library has no other brake)
         with suppress(RuntimeError):
-            if self._paused and transport.is_reading():
+            if is_paused and transport.is_reading():
                 transport.pause_reading()
-            elif not self._paused and not transport.is_reading():
+            elif not is_paused and not transport.is_reading():
                 transport.resume_reading()
 
     async def _close(self) -> None:
@@ -165,23 +182,32 @@ class BrokerLink:
                 await client.disconnect()
 
 
-async def drop_session(endpoint: BrokerEndpoint, client_id: str) -> None:
-    """End another client's session by taking over its id for a moment.
-
-    Works on every broker; the client reconnects by itself. Raises OSError or TimeoutError when
-    the broker is away.
-    """
-    client = Client(client_id, clean_session=True)
-    client.set_config({"reconnect_retries": -2})
-    client.set_auth_credentials(endpoint.username, endpoint.password)
+async def _open(client: Any, endpoint: BrokerEndpoint) -> None:
+    """Connect; raises OSError (also when the broker refuses us) or TimeoutError."""
     try:
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             await client.connect(
                 endpoint.host,
                 endpoint.port,
-                ssl=replace(endpoint, client_id=client_id).ssl_context(),
+                ssl=endpoint.ssl_context(),
+                keepalive=endpoint.keepalive_seconds,
                 version=MQTTv50 if endpoint.mqtt5 else MQTTv311,
             )
+    except MQTTConnectError as error:
+        raise ConnectionRefusedError(str(error)) from error
+
+
+async def drop_session(endpoint: BrokerEndpoint, client_id: str) -> None:
+    """End another client's session by taking over its id for a moment.
+
+    Works on every broker; the client reconnects by itself. Raises OSError or TimeoutError when
+    the broker is away or refuses us.
+    """
+    client = Client(client_id, clean_session=True)
+    client.set_config({"reconnect_retries": -2})
+    client.set_auth_credentials(endpoint.username, endpoint.password)
+    try:
+        await _open(client, endpoint)
     finally:
         with suppress(Exception):
             async with asyncio.timeout(1):
