@@ -1,0 +1,89 @@
+"""Partitions are there before they are needed, and the journal ends where the policy says."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from core.policy import Policy
+from fleetgraph.embedded.postgres import EmbeddedPostgres
+from models.database import DatabaseUrl, open_pool
+from models.timeseries.partitions import ensure_partitions
+from tests.doubles import ManualClock
+from tests.source import ROOT
+from workers.retention import Retention
+
+pytestmark = pytest.mark.slow
+NOW = datetime(2031, 5, 17, 23, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+async def own_pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[asyncpg.Pool]:
+    """A database of its own: what is dropped here would be missed elsewhere."""
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("retention"))
+    text = await server.start()
+    url = DatabaseUrl.parse(text)
+    # In a process of its own: the ORM knows one database per process.
+    migrate = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fleetgraph", "migrate"),
+        env=os.environ | {"FLEETGRAPH_DATABASE_URL": text},
+        cwd=ROOT,
+    )
+    assert await migrate.wait() == 0
+    pool = await open_pool(url)
+    yield pool
+    await pool.close()
+    await server.stop()
+
+
+async def partitions(pool: asyncpg.Pool, table: str) -> list[str]:
+    rows = await pool.fetch(
+        "select inhrelid::regclass::text as name from pg_inherits"
+        " where inhparent = $1::text::regclass order by 1",
+        table,
+    )
+    return [row["name"] for row in rows]
+
+
+async def test_makes_the_next_partitions(own_pool: asyncpg.Pool) -> None:
+    await Retention(own_pool, ManualClock(NOW), Policy()).step()
+    for table in ("reading_hot", "reading_text", "device_log"):
+        assert await partitions(own_pool, table) == [f"{table}_20310517", f"{table}_20310518"]
+    assert await partitions(own_pool, "journal") == [
+        "journal_2031051723",
+        "journal_2031051800",
+        "journal_2031051801",
+    ]
+
+
+async def test_drops_what_the_journal_need_not_keep_and_notes_how_far(
+    own_pool: asyncpg.Pool,
+) -> None:
+    clock = ManualClock(NOW)
+    old = NOW - timedelta(hours=9)
+    async with own_pool.acquire() as conn:
+        await ensure_partitions(conn, "journal", [old, NOW - timedelta(hours=6)])
+    await own_pool.execute(
+        "insert into journal (tenant_id, agent_id, reading_count, at, body) values (1, 1, 1, $1, '')",
+        old,
+    )
+    xid = await own_pool.fetchval("select max(xid) from journal")
+    await Retention(own_pool, clock, Policy(journal_hours=6)).step()
+    names = await partitions(own_pool, "journal")
+    assert "journal_2031051714" not in names
+    assert "journal_2031051717" in names, "the hour in which the policy ends is kept whole"
+    assert await own_pool.fetchval("select dropped_xid from journal_horizon") == xid
+
+
+async def test_a_second_step_changes_nothing(own_pool: asyncpg.Pool) -> None:
+    worker = Retention(own_pool, ManualClock(NOW), Policy())
+    await worker.step()
+    before = await partitions(own_pool, "journal")
+    await worker.step()
+    assert await partitions(own_pool, "journal") == before
