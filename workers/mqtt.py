@@ -23,7 +23,7 @@ BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 SESSION_EXPIRY_SECONDS = 7 * 86_400
 """How long the broker keeps messages for us while we are away."""
 
-HANDLING_MAX = 10_000
+HANDLING_MAX = 5_000
 """Messages in our hands at a time, told to the broker and kept by ourselves: Mosquitto 2.0 exceeds
 it once messages were sent again, and MQTT 3.1.1 knows no such limit. Without it a backlog takes so
 much of the loop that its own commit hardly gets a turn."""
@@ -114,7 +114,7 @@ class BrokerLink:
         }
         client = Client(
             endpoint.client_id,
-            clean_session=False,
+            clean_session=True,
             optimistic_acknowledgement=False,
             **(properties if endpoint.mqtt5 else {}),
         )
