@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import pytest
 
@@ -27,9 +27,13 @@ def require_program(name: str) -> Path:
     pytest.skip(f"{name} is not installed here")
 
 
+@overload
 async def until(
-    look: Callable[[], Awaitable[T | None] | T | None], what: str, *, seconds: float = 30.0
-) -> T:
+    look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = ...
+) -> T: ...
+@overload
+async def until(look: Callable[[], T | None], what: str, *, seconds: float = ...) -> T: ...
+async def until(look: Callable[[], Any], what: str, *, seconds: float = 30.0) -> Any:
     """Return the first true answer of `look`; fails with `what` when none comes in time."""
     end = time.monotonic() + seconds
     while True:

@@ -77,7 +77,7 @@ async def test_every_poke_counts(ctx: Context, driver: Driver) -> None:
         row = await new_account(ctx)
         await poke(ctx)
         await until(
-            lambda name=row.username: name in driver.applied[-1],  # type: ignore[misc]  # a default
+            lambda name=row.username: name in driver.applied[-1],  # type: ignore[misc, arg-type]  # a default
             "the account",
             seconds=5,
         )
