@@ -10,7 +10,7 @@ from typing import Any, Literal
 import structlog
 
 _SECRETS = re.compile(
-    r"(?i)(bearer\s+|password[\"'=:\s]+|api[_-]?key[\"'=:\s]+|://[^:/\s]+:)([^\s\"'@,}]+)"
+    r"(?i)(bearer\s+|(?:password|api[_-]?key|token)[\"']?\s*[=:]\s*[\"']?|://[^:/\s]+:)([^\s\"'@,}]+)"
 )
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
