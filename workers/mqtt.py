@@ -114,7 +114,7 @@ class BrokerLink:
         }
         client = Client(
             endpoint.client_id,
-            clean_session=True,
+            clean_session=False,
             optimistic_acknowledgement=False,
             **(properties if endpoint.mqtt5 else {}),
         )
