@@ -54,10 +54,11 @@ class Replay:
 
     def send(self, request: dict[str, Any]) -> Answer:
         body = self._body(request)
-        assert len(body) == request["bodyBytes"], "the body is as long as the recorded one"
         headers = batched(request["rawHeaders"])
         if ("Content-Encoding", "gzip") in headers:
             body = gzip.compress(body)
+        else:
+            assert len(body) == request["bodyBytes"], "the body is as long as the recorded one"
         ours = {"host": self._where, "x-provisioning-key": self._provisioning_key}
         ours |= {"if-none-match": self._etag, "content-length": str(len(body))}
         self._connection.putrequest(
