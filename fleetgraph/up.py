@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from signal import SIGTERM
 
 from core.broker_accounts import BrokerAccount
@@ -47,7 +48,7 @@ async def run_up(
     stop: asyncio.Event,
     *,
     demo_agents: int | None = None,
-    announce: Callable[[str], None] = print,
+    announce: Callable[[str], None] = partial(print, flush=True),
 ) -> None:
     """Start everything, say so once, and end everything in reverse order when `stop` is set."""
     async with AsyncExitStack() as stack:
