@@ -16,7 +16,7 @@ from fleetgraph.embedded.mosquitto import _CONFIG as MOSQUITTO
 from fleetgraph.settings import FILE_VARIABLE, variables
 from fleetgraph.settings_page import settings_page
 from tests.source import texts
-from workers import ingest
+from workers import ingest, mqtt
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -95,6 +95,7 @@ def test_the_page_of_mqtt_has_the_real_bounds() -> None:
     assert f"{seconds[1]} s under `fleetgraph up`" in text
     assert f"{int(messages[1]):,} messages with Mosquitto" in text
     assert f"more than {ingest.PENDING_READINGS_MAX:,} readings" in text
+    assert f"at most {mqtt.HANDLING_MAX:,} messages in hand" in text
     assert f"below\n{ingest.PENDING_READINGS_MAX // 5:,}" in text
 
 

@@ -1,0 +1,142 @@
+"""A report that is accepted while the database is away is on disk first, and done later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from core.context import Context
+from core.errors import Unavailable
+from fleetgraph import deferred as deferred_module
+from fleetgraph.deferred import DeferredReports
+from models.agents import Agent
+from models.current_states import CurrentState
+from resolvers.current_states import report_state
+from rest_compat.calls import Deferred
+from tests.resolvers.edge import Edge, provision, system
+
+
+async def fail() -> None:
+    raise AssertionError("the spool does the work by itself")
+
+
+def request(edge: Edge | None, body: bytes, *, bearer: bool = False) -> Deferred:
+    headers = {}
+    if edge is not None and bearer:
+        headers = {"authorization": f"Bearer {edge.device_key}"}
+    elif edge is not None:
+        headers = {"x-device-api-key": edge.device_key}
+    return Deferred(cast("Any", None), None, "r-1", headers, body, fail)
+
+
+def report(edge: Edge, version: int) -> bytes:
+    body = {str(edge.uuid): {"apps": {}, "config": {"v": version}, "version": version}}
+    return json.dumps(body).encode()
+
+
+async def reported(agent: Agent) -> int | None:
+    row = await CurrentState.of(agent.tenant_id, agent_id=agent.id).first()
+    return row.version if row else None
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> DeferredReports:
+    return DeferredReports(tmp_path / "deferred")
+
+
+def kept(tmp_path: Path) -> str:
+    return "".join(path.read_text() for path in (tmp_path / "deferred").glob("*"))
+
+
+@pytest.mark.parametrize("bearer", [False, True])
+async def test_does_what_it_took(ctx: Context, spool: DeferredReports, bearer: bool) -> None:
+    edge, agent = await provision(ctx)
+    assert await spool.take(request(edge, report(edge, 3), bearer=bearer))
+    assert await reported(agent) is None
+    await spool.step(system(ctx))
+    assert await reported(agent) == 3
+
+
+async def test_it_is_on_disk_before_it_is_accepted(
+    ctx: Context, spool: DeferredReports, tmp_path: Path
+) -> None:
+    edge, agent = await provision(ctx)
+    await spool.take(request(edge, report(edge, 3)))
+    assert edge.device_key not in kept(tmp_path), "only a digest of the key is kept"
+    # Another process after a crash of this one.
+    await DeferredReports(tmp_path / "deferred").step(system(ctx))
+    assert await reported(agent) == 3
+    assert kept(tmp_path) == ""
+
+
+async def test_keeps_the_order(ctx: Context, spool: DeferredReports) -> None:
+    edge, agent = await provision(ctx)
+    for version in (1, 2, 3):
+        await spool.take(request(edge, report(edge, version)))
+    await spool.step(system(ctx))
+    assert await reported(agent) == 3
+
+
+async def test_goes_on_where_the_database_left(
+    ctx: Context, spool: DeferredReports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, agent = await provision(ctx)
+    for version in (1, 2, 3):
+        await spool.take(request(edge, report(edge, version)))
+    done = list[str]()
+
+    async def away_at_the_second(*arguments: Any, **options: Any) -> None:
+        if len(done) == 1:
+            raise Unavailable("database")
+        done.append("one")
+        await report_state(*arguments, **options)
+
+    monkeypatch.setattr(deferred_module, "report_state", away_at_the_second)
+    await spool.step(system(ctx))
+    assert await reported(agent) == 1
+    monkeypatch.setattr(deferred_module, "report_state", report_state)
+    await spool.take(request(edge, report(edge, 4)))
+    await spool.step(system(ctx))
+    assert await reported(agent) == 4
+
+
+async def test_one_that_is_refused_does_not_block_the_next(
+    ctx: Context, spool: DeferredReports, tmp_path: Path
+) -> None:
+    edge, agent = await provision(ctx)
+    await spool.take(request(Edge.make(), b"{}"))
+    await spool.take(request(edge, b"no json"))
+    await spool.take(request(edge, report(edge, 2)))
+    await spool.step(system(ctx))
+    assert await reported(agent) == 2
+    assert kept(tmp_path) == ""
+
+
+async def test_a_line_that_a_crash_cut_short_is_skipped(
+    ctx: Context, spool: DeferredReports, tmp_path: Path
+) -> None:
+    edge, agent = await provision(ctx)
+    await spool.take(request(edge, report(edge, 2)))
+    with (tmp_path / "deferred" / "reports.ndjson").open("ab") as file:
+        file.write(b'{"key_digest":"AAAA","bo')
+    await spool.step(system(ctx))
+    assert await reported(agent) == 2
+
+
+async def test_nothing_is_taken_without_a_device_key(spool: DeferredReports) -> None:
+    assert not await spool.take(request(None, b"{}"))
+
+
+async def test_nothing_is_taken_when_the_spool_is_full(
+    ctx: Context, spool: DeferredReports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, agent = await provision(ctx)
+    monkeypatch.setattr(deferred_module, "SPOOL_BYTES_MAX", 1_000)
+    assert await spool.take(request(edge, report(edge, 1)))
+    assert not await spool.take(request(edge, b"x" * 2_000))
+    await spool.step(system(ctx))
+    assert await reported(agent) == 1
+    assert await spool.take(request(edge, report(edge, 2)))
