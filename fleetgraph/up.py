@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from signal import SIGTERM
 
 from core.broker_accounts import BrokerAccount
@@ -48,13 +47,17 @@ async def run_up(
     stop: asyncio.Event,
     *,
     demo_agents: int | None = None,
-    announce: Callable[[str], None] = partial(print, flush=True),
+    announce: Callable[[str], None] | None = None,
 ) -> None:
     """Start everything, say so once, and end everything in reverse order when `stop` is set."""
     async with AsyncExitStack() as stack:
-        await _Up(settings, stack).start(demo_agents, announce)
+        await _Up(settings, stack).start(demo_agents, announce or _say)
         await stop.wait()
         _log.info("ending")
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201  (the one thing a person waits for, also through a pipe)
 
 
 class _Up:
