@@ -86,20 +86,22 @@ async def test_goes_on_where_the_database_left(
     edge, agent = await provision(ctx)
     for version in (1, 2, 3):
         await spool.take(request(edge, report(edge, version)))
-    done = list[str]()
+    done = list[int]()
+    is_away = True
 
-    async def away_at_the_second(*arguments: Any, **options: Any) -> None:
-        if len(done) == 1:
+    async def away_after_the_first(ctx: Context, body: Any, **options: Any) -> None:
+        if done and is_away:
             raise Unavailable("database")
-        done.append("one")
-        await report_state(*arguments, **options)
+        await report_state(ctx, body, **options)
+        done.append(body[str(edge.uuid)]["version"])
 
-    monkeypatch.setattr(deferred_module, "report_state", away_at_the_second)
+    monkeypatch.setattr(deferred_module, "report_state", away_after_the_first)
     await spool.step(system(ctx))
-    assert await reported(agent) == 1
-    monkeypatch.setattr(deferred_module, "report_state", report_state)
+    assert done == [1]
+    is_away = False
     await spool.take(request(edge, report(edge, 4)))
     await spool.step(system(ctx))
+    assert done == [1, 2, 3, 4]
     assert await reported(agent) == 4
 
 

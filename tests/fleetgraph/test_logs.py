@@ -75,8 +75,10 @@ def test_secrets_are_masked() -> None:
 
 
 def test_a_new_request_does_not_keep_what_the_last_one_said() -> None:
-    first, second = events('log.info("a")\nbind_request("r-2")\nlog.info("b")')
-    assert (first["request_id"], second["request_id"]) == ("r-1", "r-2")
+    body = 'import structlog\nstructlog.contextvars.bind_contextvars(user="x")\nlog.info("a")'
+    first, second = events(body + '\nbind_request("r-2")\nlog.info("b")')
+    assert (first["request_id"], first["user"], second["request_id"]) == ("r-1", "x", "r-2")
+    assert "user" not in second
 
 
 def test_this_process_logs_as_pytest_wants() -> None:

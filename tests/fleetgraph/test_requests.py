@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -19,6 +20,8 @@ from tests.doubles import CountingIds
 
 
 async def tell(request: Request) -> Response:
+    in_logs = structlog.contextvars.get_contextvars()["request_id"]
+    assert in_logs == request.state.request_id
     return JSONResponse([request.state.request_id, request.headers["x-request-id"]])
 
 
