@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from core.errors import Unavailable
+from core.errors import Conflict
 
 GRACE_SECONDS = 1
 
@@ -45,12 +45,12 @@ class HttpServer:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
-        """Return once requests are accepted; raises Unavailable when the port is taken."""
+        """Return once requests are accepted; raises Conflict when the port is taken."""
         self._task = asyncio.create_task(self._serve(sockets), name="http server")
         while not self._server.started:
             if self._task.done():
                 self._task.result()
-                raise Unavailable(f"port {self._config.port} on {self._config.host}")
+                raise self._port_is_taken()
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
@@ -64,4 +64,11 @@ class HttpServer:
         try:
             await self._server.serve(sockets)
         except SystemExit as error:  # uvicorn's way of saying that it cannot listen
-            raise Unavailable(f"port {self._config.port} on {self._config.host}") from error
+            raise self._port_is_taken() from error
+
+    def _port_is_taken(self) -> Conflict:
+        return Conflict(
+            f"Port {self._config.port} on {self._config.host} is taken by another program; "
+            "stop it, or choose another port",
+            port=self._config.port,
+        )
