@@ -83,9 +83,11 @@ async def cloud(request: pytest.FixtureRequest) -> AsyncIterator[Cloud]:
             facts = Facts.of(await program.says("Data folder"))
             assert kind in facts.broker.lower()
             signed_in = Cloud(facts.url, facts.data_dir)
-            await signed_in.sign_in(facts.password)
-            yield signed_in
-            await signed_in.close()
+            try:
+                await signed_in.sign_in(facts.password)
+                yield signed_in
+            finally:
+                await signed_in.close()
         finally:
             program.close()
 
@@ -108,6 +110,8 @@ async def parts() -> AsyncIterator[Parts]:
 async def agent(cloud: Cloud) -> AsyncIterator[Agent]:
     """An agent of `cloud` that has proven itself."""
     one = Agent(cloud.url)
-    await one.provision(await cloud.provisioning_key())
-    yield one
-    await one.close()
+    try:
+        await one.provision(await cloud.provisioning_key())
+        yield one
+    finally:
+        await one.close()

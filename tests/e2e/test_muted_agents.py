@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 from uuid import UUID
 
 import pytest
@@ -49,19 +50,18 @@ async def no_drop_is_wanted(parts: Parts, agent: Agent) -> bool:
 async def test_a_session_is_dropped_once_after_an_outage_and_not_after_a_restart(
     parts: Parts,
 ) -> None:
-    agent = await parts.new_agent()
-    assert (await agent.poll()).status_code == 200
-    client = await agent.connect()
+    async with AsyncExitStack() as stack:
+        agent = await parts.new_agent()
+        stack.push_async_callback(agent.close)
+        assert (await agent.poll()).status_code == 200
+        client = await stack.enter_async_context(agent.connected())
 
-    await restart_api(parts, away_seconds=0)
-    assert await no_drop_is_wanted(parts, agent)
-    assert await stays_connected(client), "a short restart mutes nobody"
+        await restart_api(parts, away_seconds=0)
+        assert await no_drop_is_wanted(parts, agent)
+        assert await stays_connected(client), "a short restart mutes nobody"
 
-    await restart_api(parts, away_seconds=60)
-    await asyncio.wait_for(client.closed.wait(), 15)
-    await client.close()
-    client = await agent.connect()  # as the real agent does at once
-    await until(lambda: no_drop_is_wanted(parts, agent), "the drop is done with")
-    assert await stays_connected(client), "one drop is enough"
-    await client.close()
-    await agent.close()
+        await restart_api(parts, away_seconds=60)
+        await asyncio.wait_for(client.closed.wait(), 15)
+        client = await stack.enter_async_context(agent.connected())  # as the real one does
+        await until(lambda: no_drop_is_wanted(parts, agent), "the drop is done with")
+        assert await stays_connected(client), "one drop is enough"

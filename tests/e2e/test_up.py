@@ -26,8 +26,8 @@ from tests.tools import free_ports, say, until
 pytestmark = pytest.mark.slow
 
 AGENTS = "{ agents(first: 100) { totalCount nodes { uuid name isOnline } } }"
-HISTORY = """query ($agent: UUID!) {
-  history(agentUuid: $agent, limit: 10000) { rows { ... on Reading { time metric value } } } }"""
+SERIES = """query ($agent: UUID!) {
+  series(select: {agentUuids: [$agent]}) { metric timestamps } }"""
 MB = 1_000_000
 
 
@@ -51,9 +51,11 @@ def ports() -> list[str | int]:
 @asynccontextmanager
 async def signed_in(facts: Facts) -> AsyncIterator[Cloud]:
     cloud = Cloud(facts.url)
-    await cloud.sign_in(facts.password, facts.login)
-    yield cloud
-    await cloud.close()
+    try:
+        await cloud.sign_in(facts.password, facts.login)
+        yield cloud
+    finally:
+        await cloud.close()
 
 
 async def first_reading(cloud: Cloud) -> dict[str, Any]:
@@ -129,14 +131,14 @@ async def three_agents(cloud: Cloud) -> set[str] | None:
     return agents if len(agents) == 3 else None
 
 
-async def readings_of(cloud: Cloud, agent: str) -> set[tuple[str, str]]:
-    rows = (await cloud.ask(HISTORY, agent=agent))["history"]["rows"]
-    return {(row["time"], row["metric"]) for row in rows}
+async def readings_of(cloud: Cloud, agent: str) -> set[tuple[str, int]]:
+    series = (await cloud.ask(SERIES, agent=agent))["series"]
+    return {(one["metric"], at) for one in series for at in one["timestamps"]}
 
 
 async def more_readings(
-    cloud: Cloud, agent: str, known: set[tuple[str, str]]
-) -> set[tuple[str, str]] | None:
+    cloud: Cloud, agent: str, known: set[tuple[str, int]]
+) -> set[tuple[str, int]] | None:
     """Return all readings once there are others than the known ones, which are still there."""
     now = await readings_of(cloud, agent)
     assert known <= now
