@@ -28,7 +28,9 @@ async def store(ctx: Context, agent: Agent, start: int, count: int, metric: str 
     await ctx.bus.publish(JOURNAL, JournalGrew())
 
 
-async def take(stream: AsyncIterator[LiveBatch], readings: int) -> tuple[list[tuple[str, int]], str]:
+async def take(
+    stream: AsyncIterator[LiveBatch], readings: int
+) -> tuple[list[tuple[str, int]], str]:
     """Take whole batches until `readings` came; returns (metric, offset) of each and the cursor."""
     seen: list[tuple[str, int]] = []
     cursor = ""
@@ -155,9 +157,7 @@ async def test_without_a_listener_the_hub_does_nothing(ctx: Context) -> None:
     assert not [t for t in asyncio.all_tasks() if t.get_name() == "journal hub"]
 
 
-async def test_a_cursor_older_than_the_journal_is_refused(
-    ctx: Context, pool: asyncpg.Pool
-) -> None:
+async def test_a_cursor_older_than_the_journal_is_refused(ctx: Context, pool: asyncpg.Pool) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
     async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:

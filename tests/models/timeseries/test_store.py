@@ -72,9 +72,7 @@ async def test_a_replay_changes_nothing(ctx: Context) -> None:
         [of(agent, ("a", 0, 9.0), ("a", 1, 9.0), ("s", 1, "off"), ("a", 2, 3.0))]
     )
     assert (again.inserted, again.duplicates) == (1, 3)
-    found = await ctx.readings.series(
-        ctx.tenant_id, SeriesFilter([agent.id]), SPAN, points_max=100
-    )
+    found = await ctx.readings.series(ctx.tenant_id, SeriesFilter([agent.id]), SPAN, points_max=100)
     assert [f.values for f in found] == [[1.0, 2.0, 3.0], ["on"]]
 
 
@@ -84,9 +82,7 @@ async def test_the_first_of_two_equal_times_in_one_batch_wins(ctx: Context) -> N
         [of(agent, ("a", 5, 1.0), ("b", 5, 7.0), ("a", 5, 2.0)), of(agent, ("b", 5, 8.0))]
     )
     assert (result.inserted, result.duplicates) == (2, 2)
-    found = await ctx.readings.series(
-        ctx.tenant_id, SeriesFilter([agent.id]), SPAN, points_max=100
-    )
+    found = await ctx.readings.series(ctx.tenant_id, SeriesFilter([agent.id]), SPAN, points_max=100)
     assert [f.values for f in found] == [[1.0], [7.0]]
 
 
@@ -176,9 +172,7 @@ async def test_another_tenant_sees_nothing(ctx: Context) -> None:
     await ctx.readings.append([of(agent, ("a", 0, 1.0))])
     stranger = ctx.tenant_id + 1_000_000
     assert await ctx.readings.latest(stranger, [agent.id]) == []
-    assert (
-        await ctx.readings.series(stranger, SeriesFilter([agent.id]), SPAN, points_max=9) == []
-    )
+    assert await ctx.readings.series(stranger, SeriesFilter([agent.id]), SPAN, points_max=9) == []
 
 
 async def test_journal_and_readings_commit_together(ctx: Context, pool: asyncpg.Pool) -> None:
