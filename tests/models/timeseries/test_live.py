@@ -185,7 +185,7 @@ async def test_many_writers_and_reconnecting_readers_lose_and_repeat_nothing(
     for agent in agents:
         await store(ctx, agent, 0, 1)
     per_writer = 40
-    dice = random.Random(7)  # noqa: S311  (a seed, not a secret)
+    dice = random.Random(7)
 
     async def write(agent: Agent) -> None:
         for n in range(1, per_writer + 1):

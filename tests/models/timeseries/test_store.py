@@ -12,7 +12,7 @@ import pytest
 
 from core.context import Context
 from core.errors import LimitReached
-from core.reading_store import Aggregate, AgentTelemetry, SeriesFilter, TimeRange
+from core.reading_store import AgentTelemetry, Aggregate, SeriesFilter, TimeRange
 from core.readings import Kind, Quality, SeriesSpec, Telemetry
 from models.agents import Agent
 from tests.factories import make_agent
