@@ -11,6 +11,8 @@ import asyncpg
 from tortoise import Tortoise, connections
 from tortoise.migrations.executor import MigrationExecutor
 
+from models.timeseries.retention import forget_foreign_journal
+
 ROW_MODULES = [
     "models.tenants",
     "models.users",
@@ -127,6 +129,8 @@ async def migrate(url: DatabaseUrl) -> list[str]:
         await lock.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
         executor = MigrationExecutor(connections.get("default"), tortoise_config(url)["apps"])
         await executor.migrate(progress=note)
+        if await forget_foreign_journal(lock):
+            applied.append("emptied the journal of another server")
     finally:
         await lock.close()
         await Tortoise.close_connections()

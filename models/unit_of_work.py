@@ -22,9 +22,13 @@ AWAY = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
+    asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
+    asyncpg.ReadOnlySQLTransactionError,  # a standby that was not promoted yet
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
 )
-"""What the driver and the ORM raise when the server is away, starting or stopping."""
+"""What the driver and the ORM raise when trying again later makes sense: the server is away,
+starting, stopping, full, or chose this transaction to give way."""
 
 
 class Work:

@@ -282,7 +282,13 @@ class JournalHub:
         """Refuse a cursor whose readings the journal may have dropped already."""
         with database_errors():
             async with self._pool.acquire() as conn:
-                dropped = await conn.fetchval("select dropped_xid from journal_horizon")
+                dropped, ahead = await conn.fetchrow(
+                    "select dropped_xid, pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+                    " from journal_horizon"
+                )
+        newest = max(position.base.xmax, position.upto.xmax if position.upto else 0)
+        if newest > ahead:
+            raise InvalidInput("after", "is of another database; start without it")
         if position.base.xmin <= dropped:
             raise InvalidInput(
                 "after",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 
@@ -49,3 +50,21 @@ async def drop_journal_before(pool: asyncpg.Pool, moment: datetime) -> list[str]
                 return names
             finally:
                 await conn.execute("select pg_advisory_unlock($1)", _LOCK)
+
+
+async def forget_foreign_journal(conn: Any) -> bool:
+    """Empty a journal that another server wrote; returns whether it was one.
+
+    Transaction ids belong to one server. After a restore from a dump the journal's lie in the
+    future of the new one; listeners would get them at every look. Its readings are all stored.
+    """
+    is_foreign = await conn.fetchval(
+        "select coalesce((select max(xid) from journal), 0) >= x or"
+        " (select dropped_xid from journal_horizon) >= x"
+        " from (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as x) now"
+    )
+    if is_foreign:
+        async with conn.transaction():
+            await conn.execute("truncate journal")
+            await conn.execute("update journal_horizon set dropped_xid = 0")
+    return bool(is_foreign)

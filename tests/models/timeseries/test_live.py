@@ -14,9 +14,11 @@ from core.context import Context
 from core.errors import InvalidInput
 from core.events import JOURNAL, JournalGrew
 from core.live import LiveBatch, LiveFilter
+from core.snapshots import Position, Snapshot
 from models.agents import Agent
 from models.timeseries import live
 from models.timeseries.live import JournalHub
+from models.timeseries.retention import forget_foreign_journal
 from tests.factories import make_agent
 from tests.models.timeseries.test_store import T0_US, of
 
@@ -216,3 +218,23 @@ async def test_many_writers_and_reconnecting_readers_lose_and_repeat_nothing(
     expected = sorted((a.id, n) for a in agents for n in range(per_writer + 1))
     for seen in await asyncio.gather(*readers):
         assert sorted(seen) == expected
+
+
+async def test_a_journal_of_another_server_is_emptied_and_its_cursors_are_refused(
+    ctx: Context, pool: asyncpg.Pool
+) -> None:
+    agent = await make_agent(ctx)
+    await store(ctx, agent, 0, 1)
+    future = 2**40
+    async with pool.acquire() as conn:
+        assert not await forget_foreign_journal(conn)
+        await conn.execute("update journal set xid = $1 where agent_id = $2", future, agent.id)
+        assert await forget_foreign_journal(conn)
+        assert not await conn.fetchval("select count(*) from journal where agent_id = $1", agent.id)
+    cursor = Position(Snapshot(future, future)).encode()
+    with pytest.raises(InvalidInput, match="another database"):
+        async with ctx.live.follow(ctx.tenant_id, ALL, cursor):
+            pass
+    await store(ctx, agent, 1, 1)
+    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+        assert (await take(stream, 1))[0] == [("a", 1)]
