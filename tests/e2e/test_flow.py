@@ -100,10 +100,9 @@ async def test_states_by_mqtt_and_by_gzipped_patch_are_visible(cloud: Cloud, age
 
         async def reported() -> dict[str, Any] | None:
             seen: dict[str, Any] = (await cloud.ask(STATE, agent=agent.uuid))["agent"]
-            return seen if seen["currentState"] else None
+            return seen if seen["currentState"] and seen["isOnline"] else None
 
         seen = await until(reported, "the state that came by MQTT is visible")
-    assert seen["isOnline"]
     assert seen["version"] == state["agent_version"]
     assert (seen["cpuUsage"], seen["memoryTotal"]) == (state["cpu_usage"], state["memory_total"])
     assert seen["currentState"]["config"] == state["config"]
@@ -178,8 +177,9 @@ async def test_what_cannot_be_read_is_kept_apart_and_the_rest_lives(
         )
     assert [letter["topic"] for letter in letters] == [f"{agent.topic_prefix}/endpoints/modbus"] * 2
     assert all(letter["reason"] for letter in letters)
-    assert letters[0]["payload"] == garbage
-    assert b"the day before" in letters[1]["payload"]
+    payloads = {letter["payload"] for letter in letters}
+    assert garbage in payloads
+    assert any(b"the day before" in payload for payload in payloads - {garbage})
 
 
 def bad_fact() -> tuple[str, int]:
