@@ -81,6 +81,14 @@ class DeferredReports:
             raise
         except (AppError, msgspec.DecodeError) as error:
             _log.warning("a deferred state report was refused: %s", error)
+        except Exception:
+            # One report that nobody foresaw must not hold up all that came after it.
+            _log.exception("a deferred state report failed and was set aside")
+            await asyncio.to_thread(self._set_aside, line)
+
+    def _set_aside(self, line: bytes) -> None:
+        with (self._folder / "reports.refused.ndjson").open("ab") as file:
+            file.write(line + b"\n")
 
     def _append(self, line: bytes) -> bool:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -24,6 +24,8 @@ ROW_MODULES = [
     "models.mqtt_accounts",
     "models.heartbeats",
 ]
+COMMAND_SECONDS_MAX = 10.0
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _MIGRATION_LOCK = 0x666C6565  # "flee": one program migrates, the others wait
 
 
@@ -36,6 +38,7 @@ class DatabaseUrl:
     user: str
     password: str
     database: str
+    sslmode: str | None = None
 
     @classmethod
     def parse(cls, url: str) -> DatabaseUrl:
@@ -44,24 +47,36 @@ class DatabaseUrl:
         if parts.scheme not in {"postgresql", "postgres"}:
             raise ValueError("a database URL starts with postgresql://")
         query = parse_qs(parts.query)
+        unknown = sorted(set(query) - {"host", "port", "sslmode"})
+        if unknown:
+            raise ValueError(f"a database URL knows host, port and sslmode, not {unknown[0]}")
         database = unquote(parts.path.lstrip("/"))
         host = query.get("host", [parts.hostname or "localhost"])[0]
         port = int(query.get("port", [parts.port or 5432])[0])
         if not database:
             raise ValueError("a database URL names a database: postgresql://host/NAME")
+        sslmode = query.get("sslmode", [None])[0]
+        if sslmode is not None and sslmode not in _SSL_MODES:
+            raise ValueError(f"sslmode is one of {', '.join(_SSL_MODES)}")
         return cls(
-            host, port, unquote(parts.username or ""), unquote(parts.password or ""), database
+            host,
+            port,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            database,
+            sslmode,
         )
 
     def arguments(self) -> dict[str, Any]:
         """Return keyword arguments for asyncpg."""
-        return {
+        arguments: dict[str, Any] = {
             "host": self.host,
             "port": self.port,
             "user": self.user or None,
             "password": self.password or None,
             "database": self.database,
         }
+        return arguments if self.sslmode is None else arguments | {"ssl": self.sslmode}
 
 
 def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
@@ -71,7 +86,14 @@ def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
             "default": {
                 "engine": "tortoise.backends.asyncpg",
                 "credentials": url.arguments()
-                | {"min_size": 1, "max_size": pool_size, "server_settings": _SERVER_SETTINGS},
+                | {
+                    "min_size": 1,
+                    "max_size": pool_size,
+                    "server_settings": _SERVER_SETTINGS,
+                    # A server that hangs must look like one that is away: agents wait 30 s.
+                    "timeout": COMMAND_SECONDS_MAX,
+                    "command_timeout": COMMAND_SECONDS_MAX,
+                },
             }
         },
         "apps": {

@@ -24,8 +24,11 @@ AWAY = (
     asyncpg.CrashShutdownError,
     asyncpg.InsufficientResourcesError,  # too many connections, disk full, out of memory
     asyncpg.ReadOnlySQLTransactionError,  # a standby that was not promoted yet
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
+    asyncpg.TransactionRollbackError,  # deadlock, serialization
+    asyncpg.LockNotAvailableError,
+    asyncpg.OperatorInterventionError,  # cancelled, shutting down, starting
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalClientError,
 )
 """What the driver and the ORM raise when trying again later makes sense: the server is away,
 starting, stopping, full, or chose this transaction to give way."""

@@ -37,6 +37,10 @@ async def note_outage(ctx: Context) -> timedelta | None:
 
 @allow(Permission.SYSTEM)
 async def beat(ctx: Context) -> None:
-    """Say that the API answers now."""
+    """Say that the API answers now; a gap since the last time is an outage, healed like one.
+
+    So a database that hung for a while is noticed too, without a restart of ours.
+    """
+    await note_outage(ctx)
     with database_errors():
         await Heartbeat.update_or_create(name=PART, defaults={"beat_at": ctx.clock.now()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.callers import NOBODY, Caller
-from core.errors import AppError, ErrorCode, Unauthenticated
+from core.errors import AppError, ErrorCode, Unauthenticated, Unavailable
 from rest_compat.answers import etag_matches, not_modified, to_response
 from rest_compat.endpoints import Auth, Codec, Endpoint, Fallback, Place
 from rest_compat.inputs import read_body, read_variables
 from rest_compat.problem import TRANSIENT, expected_error, invalid_variable, problem_response
+
+PATIENCE_SECONDS = 8.0
+"""How long an endpoint with a fallback may take; an agent waits 30 s and counts what is late."""
 
 CallerOf = Callable[[Request], Awaitable[Caller]]
 """Turns a request's credentials into a caller; raises Unauthenticated for one that fails."""
@@ -84,7 +88,7 @@ class Call:
 async def answer(edge: Edge, call: Call) -> Response:
     """Answer one request; whatever fails becomes a problem or the endpoint's fallback."""
     try:
-        response = await _perform(edge, call)
+        response = await _perform_in_time(edge, call)
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     except AppError as error:
@@ -99,6 +103,23 @@ async def answer(edge: Edge, call: Call) -> Response:
 
 class _Unexpected(AppError):
     """Anything that no use case foresaw; its text is for the log only."""
+
+
+async def _perform_in_time(edge: Edge, call: Call) -> Response:
+    """Perform; an endpoint with a fallback falls back before its agent gives up after 30 s."""
+    if call.endpoint.answering.when_unavailable is Fallback.FAIL:
+        return await _perform(edge, call)
+    work = asyncio.ensure_future(_perform(edge, call))
+    try:
+        done, _ = await asyncio.wait({work}, timeout=PATIENCE_SECONDS)
+    finally:
+        # Not waited for: what hangs may also hang while it is being cancelled.
+        work.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        if not work.done():
+            work.cancel()
+    if not done:
+        raise Unavailable("the database")
+    return work.result()
 
 
 async def _perform(edge: Edge, call: Call) -> Response:

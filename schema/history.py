@@ -93,8 +93,11 @@ async def newest_readings(
 ) -> list[HistorySeries]:
     """Return the newest readings, walking back through windows that grow until there are enough."""
     now = ctx.clock.now()
-    floor = start or now - timedelta(days=ctx.policy.clock_past_days_max)
-    upper = _after(end or now + timedelta(hours=ctx.policy.clock_future_hours_max))
+    # Nothing lies outside the window that clocks may be off.
+    oldest = now - timedelta(days=ctx.policy.clock_past_days_max)
+    latest = now + timedelta(hours=ctx.policy.clock_future_hours_max)
+    floor = max(start or oldest, oldest)
+    upper = _after(min(end or latest, latest))
     # Clocks may run ahead, but the first window should reach back from where the readings are.
     newest = min(upper, now) if start is None else upper
     found: dict[int, list[Picked]] = {}

@@ -102,6 +102,15 @@ class Ingest:
             for task in reversed(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Tell handlers that still wait that nobody will store their message in this run."""
+        for shard in self._shards:
+            while not shard.empty():
+                _fail(shard.get_nowait()[1])
+        if self._committed is not None:
+            _fail(self._committed)
 
     def _start_over(self) -> None:
         """Forget what a run that failed left behind: the broker sends again what it never stored."""
@@ -163,8 +172,13 @@ class Ingest:
             batch, committed = self._pending, self._committed
             self._pending, self._committed = [], None
             self._arrived.clear()
-            with metrics.INGEST_COMMIT_SECONDS.time():
-                await self._commit(batch)
+            try:
+                with metrics.INGEST_COMMIT_SECONDS.time():
+                    await self._commit(batch)
+            except BaseException:
+                if committed is not None:
+                    _fail(committed)
+                raise
             self._pending_readings -= sum(len(item.telemetry) for item in batch)
             self._push_back()
             if committed is not None and not committed.done():
@@ -184,8 +198,12 @@ class Ingest:
             await self._commit(batch[:middle])
             await self._commit(batch[middle:])
             return
-        with suppress(Unavailable):
+        try:
             await mark_seen(self._ctx, {item.agent_id for item in batch})
+        except Unavailable:
+            pass  # the next batch says it again
+        except Exception:
+            _log.exception("agents that were heard cannot be marked")
 
     async def _commit_or_bury(self, item: AgentTelemetry) -> None:
         """Try once more, since a deadlock or a partition that went away is nobody's fault."""
@@ -285,11 +303,19 @@ _Done = asyncio.Future[None]
 T = TypeVar("T")
 
 
+def _fail(done: _Done) -> None:
+    if not done.done():
+        done.set_exception(Unavailable("ingest"))
+
+
 async def _work_off(shard: asyncio.Queue[tuple[Callable[[], Awaitable[None]], _Done]]) -> None:
     while True:
         step, done = await shard.get()
         try:
             await step()
+        except asyncio.CancelledError:
+            _fail(done)
+            raise
         except Exception as error:
             if not done.done():
                 done.set_exception(error)

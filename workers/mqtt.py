@@ -15,11 +15,13 @@ from gmqtt.mqtt.constants import MQTTv50, MQTTv311
 from gmqtt.mqtt.handler import MQTTConnectError
 
 from core import metrics
+from core.errors import Unavailable
 
 _log = logging.getLogger(__name__)
 
 CONNECT_SECONDS_MAX = 10
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+HEALTHY_SECONDS = 10.0
 SESSION_EXPIRY_SECONDS = 7 * 86_400
 """How long the broker keeps messages for us while we are away."""
 
@@ -30,7 +32,7 @@ much of the loop that its own commit hardly gets a turn."""
 
 Handler = Callable[[str, bytes, bool], Awaitable[None]]
 """Takes (topic, payload, retained). The broker gets its acknowledgement when it returns; when it
-raises, the message stays unacknowledged and comes again with the next connection."""
+raises, the connection is cut and the message comes again with the next one."""
 
 # The library reports every lost connection at length; the link says it once, in our words.
 logging.getLogger("gmqtt").setLevel(logging.CRITICAL)
@@ -66,20 +68,25 @@ class BrokerLink:
         self._paused = False
         self._handling = 0
         self._crowded = False
+        self._lost = asyncio.Event()
         self.connected = asyncio.Event()
 
     async def run(self) -> None:
         """Stay connected until cancelled; every loss and return is logged once."""
         failures = 0
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                lost = asyncio.Event()
+                self._lost = lost = asyncio.Event()
                 try:
                     await self._connect(lost)
-                    failures = 0
+                    connected_at = loop.time()
                     _log.info("connected to the broker at %s:%s", *self._where)
                     await lost.wait()
                     _log.warning("lost the broker at %s:%s, reconnecting", *self._where)
+                    # Two programs under one client id throw each other out at once, for ever.
+                    is_brief = loop.time() - connected_at < HEALTHY_SECONDS
+                    failures = failures + 1 if is_brief else 0
                 except (OSError, TimeoutError, ConnectionError) as error:
                     if failures == 0:
                         _log.warning("no broker at %s:%s, trying on: %s", *self._where, error)
@@ -136,20 +143,31 @@ class BrokerLink:
 
     async def _on_message(
         self, client: Any, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
-    ) -> int | None:
+    ) -> int:
         name = topic if isinstance(topic, str) else topic.decode("utf-8", "replace")
         self._count(1)
         try:
             await self._handler(name, bytes(payload), bool(properties.get("retain")))
         except asyncio.CancelledError:
             raise
+        except Unavailable:
+            self._cut(client)  # said already by whoever waits for it
         except Exception:
-            # No acknowledgement: the broker sends it again with the next connection.
             _log.exception("a message on %s could not be handled", name)
-            return None
+            self._cut(client)
         finally:
             self._count(-1)
         return 0
+
+    def _cut(self, client: Any) -> None:
+        """End the connection a message came by, before anything can be acknowledged on it.
+
+        Only a new connection makes the broker send the message again.
+        """
+        connection = getattr(client, "_connection", None)
+        if connection is not None:
+            connection._transport.abort()  # noqa: SLF001  (closing would still flush)
+        self._lost.set()
 
     def _count(self, change: int) -> None:
         self._handling += change

@@ -15,6 +15,7 @@ WIDTHS: dict[str, timedelta] = {
     "device_log": DAY,
     "journal": HOUR,
 }
+_DETACH_SECONDS_MAX = 3600.0
 _DDL_LOCK = 0x70617274  # "part": two programs never make the same partition at once
 
 
@@ -85,5 +86,12 @@ async def drop_partitions(conn: Any, table: str, names: Iterable[str]) -> None:
     Detaching concurrently lets readers and writers of the parent go on.
     """
     for name in names:
-        await conn.execute(f"alter table {table} detach partition {name} concurrently")
+        # One that was cut off half-way must be finished; it cannot be begun again.
+        is_pending = await conn.fetchval(
+            "select inhdetachpending from pg_inherits where inhrelid = to_regclass($1)", name
+        )
+        way = "finalize" if is_pending else "concurrently"
+        detach = f"alter table {table} detach partition {name} {way}"
+        # It waits for everybody who reads the parent, however long that takes.
+        await conn.execute(detach, timeout=_DETACH_SECONDS_MAX)
         await conn.execute(f"drop table {name}")
