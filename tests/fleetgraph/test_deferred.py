@@ -142,3 +142,16 @@ async def test_nothing_is_taken_when_the_spool_is_full(
     await spool.step(system(ctx))
     assert await reported(agent) == 1
     assert await spool.take(request(edge, report(edge, 2)))
+
+
+async def test_one_that_nobody_foresaw_is_set_aside_and_the_next_is_done(
+    ctx: Context, spool: DeferredReports, tmp_path: Path
+) -> None:
+    edge, agent = await provision(ctx)
+    deep = b'{"%s": ' % str(edge.uuid).encode() + b'{"a":' * 3_000 + b"1" + b"}" * 3_001
+    assert await spool.take(request(edge, deep))
+    assert await spool.take(request(edge, report(edge, 4)))
+    await spool.step(system(ctx))
+    assert await reported(agent) == 4
+    refused = tmp_path / "deferred" / "reports.refused.ndjson"
+    assert refused.read_text().count("\n") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -71,6 +72,8 @@ class Harness:
         return world
 
     async def caller_of(self, request: Request) -> Caller:
+        if "hanging credentials" in self.down:
+            await asyncio.sleep(60)
         if "credentials" in self.down:
             raise Unavailable("database")
         key = request.headers.get("x-device-api-key")

@@ -7,6 +7,7 @@ from starlette.testclient import TestClient
 
 from core.callers import Role
 from core.errors import Unavailable
+from rest_compat import calls
 from tests.rest_compat.harness import AGENT, Harness
 from tests.rest_compat.toy import KNOWN
 
@@ -135,3 +136,13 @@ def test_a_report_that_cannot_be_put_off_gets_the_error(
     harness.takes_deferred = False
     assert client.patch(REPORT, json={}, headers=AGENT).status_code == 503
     assert client.patch(REPORT, content=b"{", headers=AGENT).status_code == 400
+
+
+def test_a_database_that_hangs_looks_like_one_that_is_away(
+    client: TestClient, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 0.05)
+    harness.down.add("hanging credentials")
+    assert client.get(POLL, headers=AGENT).status_code == 304
+    assert client.patch(REPORT, json={"a": 1}, headers=AGENT).status_code == 202
+    assert harness.deferred.pop().body == b'{"a":1}'

@@ -17,6 +17,7 @@ from models.database import DatabaseUrl, open_pool
 from models.timeseries.partitions import ensure_partitions
 from tests.doubles import ManualClock
 from tests.source import ROOT
+from tests.tools import until
 from workers.retention import Retention
 
 pytestmark = pytest.mark.slow
@@ -87,3 +88,28 @@ async def test_a_second_step_changes_nothing(own_pool: asyncpg.Pool) -> None:
     before = await partitions(own_pool, "journal")
     await worker.step()
     assert await partitions(own_pool, "journal") == before
+
+
+async def test_finishes_a_drop_that_was_cut_off_half_way(own_pool: asyncpg.Pool) -> None:
+    old = NOW - timedelta(hours=12)
+    async with own_pool.acquire() as conn:
+        await ensure_partitions(conn, "journal", [old])
+    async with own_pool.acquire() as reader, own_pool.acquire() as conn, reader.transaction():
+        await reader.fetch("select 1 from journal")  # holds the parent while it is detached
+        with pytest.raises(TimeoutError):
+            await conn.execute(
+                "alter table journal detach partition journal_2031051711 concurrently",
+                timeout=1.0,
+            )
+        await until(lambda: _nothing_detaches(own_pool), "the server gave up")
+    assert "journal_2031051711" in await partitions(own_pool, "journal"), "it is still pending"
+    await Retention(own_pool, ManualClock(NOW), Policy(journal_hours=6)).step()
+    assert "journal_2031051711" not in await partitions(own_pool, "journal")
+
+
+async def _nothing_detaches(pool: asyncpg.Pool) -> bool:
+    running = (
+        "select count(*) from pg_stat_activity"
+        " where query like 'alter table journal detach%' and state = 'active'"
+    )
+    return not await pool.fetchval(running)

@@ -14,6 +14,7 @@ from core.context import Context
 from core.errors import InvalidInput
 from core.events import JOURNAL, JournalGrew
 from core.live import LiveBatch, LiveFilter
+from core.paging import encode_cursor
 from core.snapshots import Position, Snapshot
 from models.agents import Agent
 from models.timeseries import live
@@ -171,6 +172,16 @@ async def test_a_cursor_older_than_the_journal_is_refused(ctx: Context, pool: as
                 pass
     finally:
         await pool.execute("update journal_horizon set dropped_xid = 0")
+
+
+@pytest.mark.parametrize("snapshot", ["0:1:", f"1:{2**61}:", "5:4:", "1:9:9", "1:9:x", "1:2"])
+def test_refuses_what_is_no_snapshot(snapshot: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Snapshot.parse(snapshot)
+    with pytest.raises(InvalidInput):
+        Position.decode(encode_cursor(snapshot))
+    with pytest.raises(InvalidInput):
+        Position.decode(encode_cursor(f"1:2:~{snapshot}~1~1"))
 
 
 @pytest.mark.parametrize("cursor", ["x", "MTox", "////", "MTo", "a" * 9_000, "é"])
