@@ -7,9 +7,8 @@ see; that is cheaper than cleaning up, and a leak between tenants shows as a fai
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import asyncpg
 import pytest
@@ -27,9 +26,17 @@ from models.timeseries.live import JournalHub
 from models.timeseries.store import PostgresReadingStore
 from tests.doubles import RecordingBus
 from tests.factories import make_tenant
+from tests.tools import reachable_folder
 
 CHEAP_PASSWORDS = Passwords(time_cost=1, memory_kib=8, parallelism=1)
 TEST_SECRET = "a test secret of at least 32 bytes"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that servers under other accounts reach."""
+    with reachable_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +50,8 @@ async def database_url() -> AsyncIterator[DatabaseUrl]:
         return
     from fleetgraph.embedded.postgres import EmbeddedPostgres
 
-    # pytest's own folders are closed to the unprivileged account that the server of root needs.
-    with TemporaryDirectory(prefix="fleetgraph-test-") as folder:
-        Path(folder).chmod(0o755)
-        server = EmbeddedPostgres(Path(folder))
+    with reachable_folder() as folder:
+        server = EmbeddedPostgres(folder)
         url = DatabaseUrl.parse(await server.start())
         try:
             await migrate(url)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fleetgraph.embedded.ports import find_free_port
-from tests.tools import require_program
+from tests.tools import reachable_folder, require_program
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,9 +53,13 @@ class System:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system() -> Iterator[System]:
     """`fleetgraph up --demo 2`, from its banner to its end."""
-    folder = tmp_path_factory.mktemp("readme")
+    with reachable_folder() as folder:
+        yield from _running(folder)
+
+
+def _running(folder: Path) -> Iterator[System]:
     http, mqtt = find_free_port("127.0.0.1", 23002), find_free_port("127.0.0.1", 22883)
     command = [sys.executable, "-m", "fleetgraph", "up", "--demo", "2"]
     command += ["--data-dir", str(folder / "data"), "--port", str(http), "--mqtt-port", str(mqtt)]

@@ -8,8 +8,10 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar, overload
 
 import pytest
@@ -58,3 +60,15 @@ def free_ports(count: int) -> list[int]:
 def say(text: str) -> None:
     """Print a figure for whoever runs the tests with -s or -rP."""
     sys.stdout.write(f"\n{text}\n")
+
+
+@contextmanager
+def reachable_folder() -> Iterator[Path]:
+    """Make a folder that servers under other accounts reach; it vanishes afterwards.
+
+    pytest's own folders are closed to them, and root's servers would then leave their data
+    below /var/lib.
+    """
+    with TemporaryDirectory(prefix="fleetgraph-test-", ignore_cleanup_errors=True) as name:
+        Path(name).chmod(0o755)
+        yield Path(name)

@@ -335,8 +335,8 @@ class Outage:
 
 
 @pytest.fixture(params=["redis", "postgres"])
-async def outage(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Outage]:
-    switch = Outage(request.param, tmp_path)
+async def outage(request: pytest.FixtureRequest, open_folder: Path) -> AsyncIterator[Outage]:
+    switch = Outage(request.param, open_folder)
     await switch.on()
     yield switch
     await switch.off()

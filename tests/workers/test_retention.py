@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -17,7 +18,7 @@ from models.database import DatabaseUrl, open_pool
 from models.timeseries.partitions import ensure_partitions
 from tests.doubles import ManualClock
 from tests.source import ROOT
-from tests.tools import until
+from tests.tools import reachable_folder, until
 from workers.retention import Retention
 
 pytestmark = pytest.mark.slow
@@ -25,9 +26,15 @@ NOW = datetime(2031, 5, 17, 23, 30, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-async def own_pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[asyncpg.Pool]:
+async def own_pool() -> AsyncIterator[asyncpg.Pool]:
     """A database of its own: what is dropped here would be missed elsewhere."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("retention"))
+    with reachable_folder() as folder:
+        async for pool in _own_pool(folder):
+            yield pool
+
+
+async def _own_pool(folder: Path) -> AsyncIterator[asyncpg.Pool]:
+    server = EmbeddedPostgres(folder)
     text = await server.start()
     url = DatabaseUrl.parse(text)
     # In a process of its own: the ORM knows one database per process.
