@@ -134,13 +134,24 @@ def _value(item: Input, request: Request, path: Mapping[str, str], members: _Mem
     return value
 
 
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+"""Half of a character: JavaScript writes it when it cuts a text within an emoji. An agent that
+does must not be refused, or it goes silent."""
+
+
 def _parse_json(body: bytes) -> Any:
     if not body.strip():
         return _ABSENT
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidInput("body", f"is not JSON: {error}") from None
+        mended = _LONE_SURROGATE.sub(rb"\\ufffd", body)
+        if mended == body:
+            raise InvalidInput("body", f"is not JSON: {error}") from None
+        return _parse_json(mended)
     if body.count(b"[") + body.count(b"{") > DEPTH_MAX:
         _refuse_depth(parsed)
     return parsed

@@ -146,3 +146,19 @@ def test_a_database_that_hangs_looks_like_one_that_is_away(
     assert client.get(POLL, headers=AGENT).status_code == 304
     assert client.patch(REPORT, json={"a": 1}, headers=AGENT).status_code == 202
     assert harness.deferred.pop().body == b'{"a":1}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (rb"cut \ud83d", "cut \ufffd"),
+        (rb"\ude00 cut", "\ufffd cut"),
+        (rb"\ud83d\ude00 whole, \ud83d", "\U0001f600 whole, \ufffd"),
+    ],
+)
+def test_half_a_character_does_not_refuse_a_report(
+    client: TestClient, harness: Harness, sent: bytes, kept: str
+) -> None:
+    body = b'{"a": "' + sent + b'"}'
+    assert client.patch(REPORT, content=body, headers=AGENT).status_code == 200
+    assert harness.calls == [f"report {{'a': {kept!r}}}"]
