@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from core.errors import AppError
+from core.context import Context
 from fleetgraph import deferred
 from fleetgraph.app import create_app
 from fleetgraph.deferred import DeferredReports
@@ -30,22 +30,22 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     await server.start()
     supervisor = Supervisor(
         [
-            Periodic("http beat", outages.BEAT_SECONDS, partial(outages.beat, system)),
+            Periodic("http beat", outages.BEAT_SECONDS, partial(_beat, system)),
             Periodic("deferred", deferred.PERIOD_SECONDS, partial(spool.step, system)),
         ]
     )
-    try:
-        away = await outages.note_outage(system)
-        if away is not None:
-            _log.warning(
-                "the API was away for %.0f s; sessions of agents that it may have muted are dropped",
-                away.total_seconds(),
-            )
-    except AppError as error:
-        _log.warning("cannot tell how long the API was away: %s", error)
     supervisor.start()
     try:
         yield
     finally:
         await supervisor.stop()
         await server.stop()
+
+
+async def _beat(system: Context) -> None:
+    away = await outages.beat(system)
+    if away is not None:
+        _log.warning(
+            "the API was away for %.0f s; sessions of agents that it may have muted are dropped",
+            away.total_seconds(),
+        )

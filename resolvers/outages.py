@@ -23,8 +23,7 @@ _LOOK_BACK: Final = timedelta(minutes=15)
 async def note_outage(ctx: Context) -> timedelta | None:
     """Return how long the API was away, if long enough to have muted agents.
 
-    Their MQTT sessions are then asked to be dropped once, which is what wakes them. Call when
-    the API starts, before the first beat.
+    Their MQTT sessions are then asked to be dropped once, which is what wakes them.
     """
     with database_errors():
         beat = await Heartbeat.filter(name=PART).first()
@@ -36,11 +35,12 @@ async def note_outage(ctx: Context) -> timedelta | None:
 
 
 @allow(Permission.SYSTEM)
-async def beat(ctx: Context) -> None:
-    """Say that the API answers now; a gap since the last time is an outage, healed like one.
+async def beat(ctx: Context) -> timedelta | None:
+    """Say that the API answers now; returns how long it did not, if that was an outage.
 
-    So a database that hung for a while is noticed too, without a restart of ours.
+    An outage is healed here and only here, once, whether this process was away or the database.
     """
-    await note_outage(ctx)
+    away = await note_outage(ctx)
     with database_errors():
         await Heartbeat.update_or_create(name=PART, defaults={"beat_at": ctx.clock.now()})
+    return away
