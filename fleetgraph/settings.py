@@ -55,6 +55,64 @@ class HttpSettings(Section):
     )
 
 
+class GraphqlSettings(Section):
+    """The GraphQL endpoint: how operations may come, and how much one may ask."""
+
+    ide: bool = Field(True, description="Show GraphiQL to browsers that open the endpoint.")
+    introspection: Literal["open", "signed-in", "off"] = Field(
+        "open", description="Who may ask for the schema; the schema itself is no secret."
+    )
+    get: bool = Field(False, description="Answer queries sent by GET, too; never mutations.")
+    batch_max: int = Field(
+        1, ge=1, le=100, description="Operations in one POST; 1: batches are refused."
+    )
+    allow_list: Path | None = Field(
+        None,
+        description="JSON file of permitted documents by id (SHA-256 in hex, or any name); "
+        "present: nothing else runs.",
+    )
+    origins: tuple[str, ...] = Field(
+        (),
+        description="Origins, besides the API's own, whose pages may open WebSockets; `*`: any.",
+    )
+    depth_max: int = Field(12, ge=3, le=100, description="Levels of fields in an operation.")
+    aliases_max: int = Field(200, ge=0, le=10_000, description="Aliases in an operation.")
+    fields_max: int = Field(1_000, ge=10, le=100_000, description="Fields in an operation.")
+    root_fields_max: int = Field(20, ge=1, le=1_000, description="Fields at an operation's root.")
+    tokens_max: int = Field(5_000, ge=100, le=1_000_000, description="Tokens in a document.")
+    cost_max: int = Field(
+        50_000, ge=100, description="Cost of one operation of a person: list sizes times depth."
+    )
+    agent_cost_max: int = Field(1_000, ge=10, description="Cost of one operation of an agent.")
+    operation_seconds_max: float = Field(
+        30.0, ge=0.1, le=3_600, description="How long a query or mutation may run."
+    )
+    documents_max: int = Field(
+        1_000, ge=10, le=100_000, description="Prepared documents kept in memory."
+    )
+    sockets_max: int = Field(
+        20_000, ge=1, le=1_000_000, description="Open WebSockets of one process."
+    )
+    subscriptions_max: int = Field(
+        100, ge=1, le=10_000, description="Subscriptions of one connection."
+    )
+    init_seconds_max: float = Field(
+        10.0, ge=0.1, le=300, description="How long a WebSocket may take to introduce itself."
+    )
+    ping_seconds: float = Field(
+        25.0, ge=1, le=3_600, description="Silence after which a WebSocket is pinged; twice: cut."
+    )
+    client_queue_bytes: int = Field(
+        65_536, ge=4_096, description="Unsent bytes of one connection before the newest win."
+    )
+    client_queue_events: int = Field(
+        1_000, ge=10, description="Events that must not be lost and may wait for one connection."
+    )
+    slow_client_seconds: float = Field(
+        10.0, ge=1, le=3_600, description="How long a connection may take nothing before it is cut."
+    )
+
+
 class DatabaseSettings(Section):
     """PostgreSQL."""
 
@@ -189,6 +247,7 @@ class Settings(BaseSettings):
     toml_file: ClassVar[Path | None] = None
 
     http: HttpSettings = HttpSettings()
+    graphql: GraphqlSettings = GraphqlSettings()
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
     mqtt: MqttSettings = MqttSettings()

@@ -112,13 +112,13 @@ def problems(operation: OperationDefinitionNode, size: Size) -> list[str]:
     ]
 
 
-_RULES: list[type[ASTValidationRule]] = [WithinLimits]
+RULES: list[type[ASTValidationRule]] = [WithinLimits]
 
 
 # The rule classes must be the same objects on every request: they are part of the validation
 # cache's key, and without its hits a small query costs eight times as much.
 def _add_rules() -> SchemaExtension:
-    return AddValidationRules(_RULES)
+    return AddValidationRules(RULES)
 
 
 def _limit_tokens() -> SchemaExtension:
