@@ -1,0 +1,36 @@
+"""What every transport of the GraphQL endpoint needs, handed in by the program."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from core.callers import Caller
+from core.clock import Clock
+from core.context import Context
+from fleetgraph.settings import GraphqlSettings
+from schema.execution.engine import Engine
+from schema.execution.requests import GraphQLRequest
+
+CallerOf = Callable[[Mapping[str, str], Mapping[str, object] | None], Awaitable[Caller]]
+"""Turns headers (names in lower case), and what a WebSocket introduced itself with, into a
+caller; raises AppError."""
+
+MakeContext = Callable[[Caller, str, str], Context]
+"""Makes a context from caller, request id and remote address."""
+
+ReadRequest = Callable[[object], GraphQLRequest]
+"""Reads one request map as parsed from JSON, the allow-list applied; raises AppError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The parts behind the endpoint, the same for all of its transports."""
+
+    engine: Engine
+    settings: GraphqlSettings
+    caller_of: CallerOf
+    make_ctx: MakeContext
+    read_request: ReadRequest
+    clock: Clock
+    body_bytes_max: int
