@@ -14,7 +14,7 @@ from tortoise.expressions import Q
 from core.access import Permission, allow
 from core.callers import Caller, Role
 from core.context import Context
-from core.errors import Forbidden, InvalidInput, Unauthenticated
+from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.events import AgentChanged, agents_topic
 from core.ids import secret_hash
 from core.mqtt_topics import decode_tenant_id
@@ -22,6 +22,7 @@ from core.paging import Slice, decode_cursor, encode_cursor, page_size
 from models import liveness
 from models.agents import Agent, AgentIdentity, find_identity, find_key_holder
 from models.unit_of_work import database_errors
+from resolvers.gathering import Gathering
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id, require_readable
 
@@ -71,8 +72,10 @@ class SessionDrop:
 async def get_agent(ctx: Context, uuid: UUID) -> Agent:
     """Return one agent; agents may read themselves. Raises NotFound."""
     require_readable(ctx, uuid)
-    with database_errors():
-        return await Agent.find_row(ctx.tenant_id, uuid=uuid)
+    agent = await _agents.get(ctx.tenant_id, uuid)
+    if agent is None:
+        raise NotFound("agent", uuid)
+    return agent
 
 
 @allow(Permission.DEVICE_READ)
@@ -211,6 +214,14 @@ async def clear_session_drops(ctx: Context, agent_ids: Sequence[int]) -> None:
     """Forget the requests of agents whose session has been dropped."""
     with database_errors():
         await liveness.clear_drops(agent_ids)
+
+
+async def _fetch_agents(tenant_id: int, uuids: Collection[UUID]) -> dict[UUID, Agent]:
+    with database_errors():
+        return {row.uuid: row for row in await Agent.of(tenant_id, uuid__in=list(uuids))}
+
+
+_agents = Gathering(_fetch_agents)
 
 
 async def _caller_of_digest(digest: bytes, uuid: UUID | None) -> Caller:
