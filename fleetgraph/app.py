@@ -10,21 +10,28 @@ import orjson
 from graphql import GraphQLSchema
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.callers import Caller
-from fleetgraph.credentials import caller_of, caller_of_socket
+from fleetgraph.credentials import caller_of, caller_of_connection
 from fleetgraph.deferred import DeferredReports
-from fleetgraph.graphql_app import GraphQLApp, graphql_routes
+from fleetgraph.graphql.allow_list import load_allow_list
+from fleetgraph.graphql.edge import Edge
+from fleetgraph.graphql.endpoint import graphql_routes
+from fleetgraph.graphql.hint import hint
+from fleetgraph.graphql.incoming import read_request
+from fleetgraph.graphql_app import GraphQLApp
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
 from fleetgraph.services import Services
+from fleetgraph.settings import Settings
 from rest_compat.adapter import build_routes
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.openapi import build_openapi
 from schema.context import GraphQLContext
+from schema.execution.engine import Engine
 from schema.root import schema
 
 
@@ -46,16 +53,12 @@ def openapi_text() -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
-def create_app(services: Services, deferred: DeferredReports, *, body_bytes_max: int) -> Starlette:
-    """Return the application; the caller opens and closes `services`."""
+def create_app(services: Services, deferred: DeferredReports, settings: Settings) -> Starlette:
+    """Return the application; the caller opens and closes `services`.
 
-    async def graphql_caller(
-        connection: HTTPConnection, parameters: Mapping[str, Any] | None
-    ) -> Caller:
-        ctx = services.context()
-        if connection.scope["type"] == "websocket":
-            return await caller_of_socket(ctx, connection, parameters)
-        return await caller_of(ctx, connection.headers)
+    Raises BadSettings for an allow-list that cannot be used.
+    """
+    edge = _edge(services, settings)
 
     async def rest_caller(request: Request) -> Caller:
         return await caller_of(services.context(), request.headers)
@@ -70,13 +73,17 @@ def create_app(services: Services, deferred: DeferredReports, *, body_bytes_max:
     async def openapi_document(request: Request) -> Response:
         return JSONResponse(openapi)
 
+    sockets = GraphQLApp(
+        schema,
+        caller_of=edge.caller_of,
+        make_ctx=services.context,
+        allowed_origins=settings.graphql.origins,
+    )
     return Starlette(
         routes=[
+            *graphql_routes(edge, page=hint, sockets=sockets),
             *probe_routes(services.clock),
             Route("/openapi.json", openapi_document),
-            *graphql_routes(
-                GraphQLApp(schema, caller_of=graphql_caller, make_ctx=services.context)
-            ),
             *build_routes(
                 catalog,
                 schema=graph,
@@ -84,8 +91,26 @@ def create_app(services: Services, deferred: DeferredReports, *, body_bytes_max:
                 caller_of=rest_caller,
                 new_request_id=lambda: services.ids.uuid().hex,
                 defer=deferred.take,
-                body_limit_bytes=body_bytes_max,
+                body_limit_bytes=settings.http.body_bytes_max,
             ),
         ],
         middleware=[Middleware(RequestLog, ids=services.ids)],
+    )
+
+
+def _edge(services: Services, settings: Settings) -> Edge:
+    async def caller_of_call(
+        headers: Mapping[str, str], parameters: Mapping[str, object] | None
+    ) -> Caller:
+        return await caller_of_connection(services.context(), headers, parameters)
+
+    path = settings.graphql.allow_list
+    return Edge(
+        engine=Engine(schema),
+        settings=settings.graphql,
+        caller_of=caller_of_call,
+        make_ctx=services.context,
+        read_request=load_allow_list(path, schema._schema).read_request if path else read_request,  # noqa: SLF001
+        clock=services.clock,
+        body_bytes_max=settings.http.body_bytes_max,
     )

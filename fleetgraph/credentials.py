@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
-
-from starlette.requests import HTTPConnection
 
 from core.callers import NOBODY, Caller
 from core.context import Context
@@ -45,11 +42,11 @@ async def caller_from_bearer(ctx: Context, token: str) -> Caller:
     return await caller_from_token(ctx, token)
 
 
-async def caller_of_socket(
-    ctx: Context, connection: HTTPConnection, parameters: Mapping[str, Any] | None
+async def caller_of_connection(
+    ctx: Context, headers: Mapping[str, str], parameters: Mapping[str, object] | None
 ) -> Caller:
-    """Return who opened a WebSocket: `connection_init` parameters first, then headers."""
+    """Return who opened a connection: `connection_init` parameters first, then headers."""
     for name, value in (parameters or {}).items():
         if name.lower() == "authorization" and isinstance(value, str):
             return await caller_of(ctx, {"authorization": value})
-    return await caller_of(ctx, connection.headers)
+    return await caller_of(ctx, headers)

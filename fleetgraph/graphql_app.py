@@ -8,7 +8,6 @@ from typing import Final, cast
 import orjson
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter as StrawberryWebSocket
@@ -29,7 +28,7 @@ from core.ids import RandomIds
 from schema.context import GraphQLContext
 from schema.errors import plain
 
-CallerOf = Callable[[HTTPConnection, Mapping[str, object] | None], Awaitable[Caller]]
+CallerOf = Callable[[Mapping[str, str], Mapping[str, object] | None], Awaitable[Caller]]
 """Turns headers, or what a WebSocket introduced itself with, into a caller; raises AppError."""
 
 MakeContext = Callable[[Caller, str, str], Context]
@@ -130,13 +129,13 @@ class GraphQLApp(GraphQL[GraphQLContext, None]):
         request_id = request_id_of(request)
         if isinstance(request, WebSocket):
             return _SocketContext(self._ctx(request, NOBODY, request_id), request)
-        caller = await self._caller_of(request, None)
+        caller = await self._caller_of(request.headers, None)
         return GraphQLContext(self._ctx(request, caller, request_id))
 
     async def on_ws_connect(self, context: GraphQLContext) -> UnsetType | dict[str, object] | None:
         """Sign the connection in with what `connection_init` brought, or with its headers."""
         assert isinstance(context, _SocketContext)
-        caller = await self._caller_of(context.socket, context.connection_params)
+        caller = await self._caller_of(context.socket.headers, context.connection_params)
         context.sign_in(self._ctx(context.socket, caller, context.ctx.request_id))
         return cast("UnsetType", UNSET)  # no payload at all; null would offend clients
 
@@ -163,11 +162,6 @@ class _SocketContext(GraphQLContext):
     def __init__(self, ctx: Context, socket: WebSocket) -> None:
         super().__init__(ctx)
         self.socket = socket
-
-
-def graphql_routes(app: GraphQLApp, path: str = "/graphql") -> list[BaseRoute]:
-    """Return both routes of the endpoint; a mount would redirect POST."""
-    return [Route(path, app, name="graphql"), WebSocketRoute(path, app, name="graphql_ws")]
 
 
 def request_id_of(connection: HTTPConnection) -> str:
@@ -200,4 +194,4 @@ def _encode(data: object) -> bytes:
     return orjson.dumps(data, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
 
 
-__all__ = ["CallerOf", "GraphQLApp", "MakeContext", "graphql_routes", "request_id_of"]
+__all__ = ["CallerOf", "GraphQLApp", "MakeContext", "request_id_of"]

@@ -25,7 +25,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     """Answer requests on `port` while inside the block."""
     system = services.system()
     spool = DeferredReports(services.data_dir / "deferred")
-    app = create_app(services, spool, body_bytes_max=settings.http.body_bytes_max)
+    app = create_app(services, spool, settings)
     server = HttpServer(app, settings.http.host, port)
     await server.start()
     supervisor = Supervisor(

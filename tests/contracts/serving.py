@@ -12,14 +12,20 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 
 from core.callers import NOBODY, Caller
 from core.context import Context
 from core.errors import Unavailable
 from core.ids import secret_hash
-from fleetgraph.credentials import caller_of, caller_of_socket
-from fleetgraph.graphql_app import GraphQLApp, graphql_routes
+from fleetgraph.credentials import caller_of, caller_of_connection
+from fleetgraph.graphql.allow_list import load_allow_list
+from fleetgraph.graphql.edge import Edge
+from fleetgraph.graphql.endpoint import graphql_routes
+from fleetgraph.graphql.hint import hint
+from fleetgraph.graphql.incoming import read_request
+from fleetgraph.graphql_app import GraphQLApp
+from fleetgraph.settings import GraphqlSettings
 from models.agents import Agent, DeviceKey
 from models.users import User
 from resolvers.agents import DEVICE_KEY_PURPOSE
@@ -27,6 +33,7 @@ from rest_compat.adapter import build_routes
 from rest_compat.calls import Deferred
 from rest_compat.catalog import load_catalog
 from schema.context import GraphQLContext
+from schema.execution.engine import Engine
 from schema.root import schema
 from tests.factories import make_user
 
@@ -34,16 +41,29 @@ from tests.factories import make_user
 class Api:
     """An application over the parts in `ctx`; `is_down` stands for a database that is away."""
 
-    def __init__(self, ctx: Context) -> None:
+    def __init__(
+        self, ctx: Context, *, body_bytes_max: int = 16 * 1024 * 1024, **settings: Any
+    ) -> None:
+        """`settings` are those of the GraphQL endpoint."""
         self.ctx = ctx
         self.is_down = False
         self.deferred: list[Deferred] = []
         graph = schema._schema
+        chosen = GraphqlSettings(**settings)
+        allowed = load_allow_list(chosen.allow_list, graph) if chosen.allow_list else None
+        self.edge = Edge(
+            engine=Engine(schema),
+            settings=chosen,
+            caller_of=self.graphql_caller,
+            make_ctx=self.context,
+            read_request=allowed.read_request if allowed else read_request,
+            clock=ctx.clock,
+            body_bytes_max=body_bytes_max,
+        )
+        sockets = GraphQLApp(schema, caller_of=self.graphql_caller, make_ctx=self.context)
         self.app = Starlette(
             routes=[
-                *graphql_routes(
-                    GraphQLApp(schema, caller_of=self.graphql_caller, make_ctx=self.context)
-                ),
+                *graphql_routes(self.edge, page=hint, sockets=sockets),
                 *build_routes(
                     load_catalog(graph),
                     schema=graph,
@@ -64,13 +84,10 @@ class Api:
         return GraphQLContext(self.context(caller, request_id, address))
 
     async def graphql_caller(
-        self, connection: HTTPConnection, parameters: Mapping[str, Any] | None
+        self, headers: Mapping[str, str], parameters: Mapping[str, object] | None
     ) -> Caller:
         self._check()
-        ctx = self.context(NOBODY, "-", "")
-        if connection.scope["type"] == "websocket":
-            return await caller_of_socket(ctx, connection, parameters)
-        return await caller_of(ctx, connection.headers)
+        return await caller_of_connection(self.context(NOBODY, "-", ""), headers, parameters)
 
     async def rest_caller(self, request: Request) -> Caller:
         self._check()

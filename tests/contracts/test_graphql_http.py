@@ -67,7 +67,8 @@ async def test_operations_do_not_come_by_get(ctx: Context) -> None:
     async with Api(ctx).client() as client:
         answer = await client.get("/graphql", params={"query": "{ __typename }"})
         post = await client.post("/graphql", json={"query": "{ __typename }"})
-    assert answer.status_code == 400
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
     assert post.json() == {"data": {"__typename": "Query"}}
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from starlette.requests import HTTPConnection
 
 from core.callers import NOBODY, Role
 from core.context import Context
 from core.errors import Forbidden, Unauthenticated
-from fleetgraph.credentials import caller_of, caller_of_socket
+from fleetgraph.credentials import caller_of, caller_of_connection
 from models.users import User
 from resolvers.auth import login
 from tests.factories import make_user
@@ -27,14 +26,9 @@ async def token(ctx: Context, user: User) -> str:
     return (await login(nobody(ctx), user.username, "correct horse battery")).access_token
 
 
-def connection(**headers: str) -> HTTPConnection:
-    raw = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
-    return HTTPConnection({"type": "websocket", "headers": raw})
-
-
 async def test_without_a_credential_it_is_nobody(ctx: Context) -> None:
     assert await caller_of(ctx, {}) == NOBODY
-    assert await caller_of_socket(ctx, connection(), None) == NOBODY
+    assert await caller_of_connection(ctx, {}, None) == NOBODY
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -90,9 +84,7 @@ async def test_a_credential_that_does_not_hold_is_refused(
     with pytest.raises(Unauthenticated):
         await caller_of(ctx, headers)
     with pytest.raises(Unauthenticated):
-        await caller_of_socket(
-            ctx, connection(**{k.replace("-", "_"): v for k, v in headers.items()}), None
-        )
+        await caller_of_connection(ctx, headers, None)
 
 
 @pytest.mark.parametrize("name", ["Authorization", "authorization"])
@@ -100,13 +92,13 @@ async def test_a_socket_says_who_it_is_in_its_first_message(
     ctx: Context, user: User, token: str, name: str
 ) -> None:
     parameters: dict[str, Any] = {"other": 1, name: f"Bearer {token}"}
-    wrong = connection(authorization="Bearer nonsense")
-    assert (await caller_of_socket(ctx, wrong, parameters)).user_id == user.id
+    wrong = {"authorization": "Bearer nonsense"}
+    assert (await caller_of_connection(ctx, wrong, parameters)).user_id == user.id
 
 
 async def test_a_socket_may_also_say_so_in_its_headers(
     ctx: Context, user: User, token: str
 ) -> None:
-    named = connection(authorization=f"Bearer {token}")
-    assert (await caller_of_socket(ctx, named, {})).user_id == user.id
-    assert (await caller_of_socket(ctx, named, {"Authorization": 7})).user_id == user.id
+    named = {"authorization": f"Bearer {token}"}
+    assert (await caller_of_connection(ctx, named, {})).user_id == user.id
+    assert (await caller_of_connection(ctx, named, {"Authorization": 7})).user_id == user.id
