@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -25,7 +26,8 @@ class Caller:
     """The resolved identity behind a call.
 
     `tenant_id` is 0 for NOBODY. `user_id` is set for people, `agent_id` and `agent_uuid` for
-    agents. `device_key_id` is the device key an agent came with.
+    agents. `device_key_id` is the device key an agent came with. `expires_at` is when the credential
+    ends by itself, if it does: what is open for the caller ends with it.
     """
 
     role: Role
@@ -35,6 +37,7 @@ class Caller:
     agent_uuid: UUID | None = None
     device_key_id: int | None = None
     device_key_superseded: bool = False
+    expires_at: datetime | None = field(default=None, compare=False)
 
     @property
     def is_person(self) -> bool:

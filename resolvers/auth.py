@@ -65,7 +65,7 @@ async def caller_from_token(ctx: Context, token: str) -> Caller:
         raise Unauthenticated("The access token is not valid")
     if not user.is_active:
         raise Forbidden("This account is deactivated")
-    return Caller(user.role, user.tenant_id, user_id=user.id)
+    return Caller(user.role, user.tenant_id, user_id=user.id, expires_at=found.expires_at)
 
 
 @allow(Permission.SELF)
