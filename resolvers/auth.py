@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from core.access import Permission, allow
 from core.callers import Caller
@@ -11,6 +13,7 @@ from core.context import Context
 from core.errors import Forbidden, InvalidInput, Unauthenticated
 from models.unit_of_work import database_errors
 from models.users import User, find_login
+from resolvers.gathering import Gathering
 
 LOGIN_CHARS_MAX = 254
 PASSWORD_CHARS_MAX = 1_000
@@ -59,8 +62,7 @@ async def caller_from_token(ctx: Context, token: str) -> Caller:
     deactivated account.
     """
     found = ctx.tokens.verify(token)
-    with database_errors():
-        user = await User.of(found.tenant_id, id=found.user_id).first()
+    user = await _users.get(found.tenant_id, found.user_id)
     if user is None:
         raise Unauthenticated("The access token is not valid")
     if not user.is_active:
@@ -73,6 +75,14 @@ async def who_am_i(ctx: Context) -> User:
     """Return the signed-in person."""
     with database_errors():
         return await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
+
+
+async def _fetch_users(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, User]:
+    with database_errors():
+        return {row.id: row for row in await User.of(tenant_id, id__in=list(ids))}
+
+
+_users = Gathering(_fetch_users)
 
 
 def _refused() -> Unauthenticated:
