@@ -11,8 +11,11 @@ COPY schema schema
 COPY rest_compat rest_compat
 COPY workers workers
 COPY fleetgraph fleetgraph
+COPY hatch_build.py ./
+COPY dashboard dashboard
 RUN /opt/fleetgraph/bin/pip wheel --quiet --no-deps --wheel-dir /wheels . \
-    && /opt/fleetgraph/bin/pip install --quiet --no-cache-dir -c requirements.lock /wheels/*.whl
+    && /opt/fleetgraph/bin/pip install --quiet --no-cache-dir -c requirements.lock /wheels/*.whl \
+    && test -f /opt/fleetgraph/lib/python3.11/site-packages/dashboard/static/STAMP
 
 FROM python:3.11-slim
 # Folders that volumes are mounted on belong to the program: a new volume takes that over.

