@@ -19,10 +19,9 @@ from fleetgraph.credentials import caller_of, caller_of_connection
 from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.allow_list import load_allow_list
 from fleetgraph.graphql.edge import Edge
-from fleetgraph.graphql.endpoint import graphql_routes
+from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.graphql.hint import hint
 from fleetgraph.graphql.incoming import read_request
-from fleetgraph.graphql_app import GraphQLApp
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
 from fleetgraph.services import Services
@@ -56,9 +55,11 @@ def openapi_text() -> str:
 def create_app(services: Services, deferred: DeferredReports, settings: Settings) -> Starlette:
     """Return the application; the caller opens and closes `services`.
 
-    Raises BadSettings for an allow-list that cannot be used.
+    `app.state.graphql` is its Endpoint, to be interrupted and stopped with the server. Raises
+    BadSettings for an allow-list that cannot be used.
     """
     edge = _edge(services, settings)
+    endpoint = Endpoint(edge, page=hint)
 
     async def rest_caller(request: Request) -> Caller:
         return await caller_of(services.context(), request.headers)
@@ -73,20 +74,14 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     async def openapi_document(request: Request) -> Response:
         return JSONResponse(openapi)
 
-    sockets = GraphQLApp(
-        schema,
-        caller_of=edge.caller_of,
-        make_ctx=services.context,
-        allowed_origins=settings.graphql.origins,
-    )
-    return Starlette(
+    app = Starlette(
         routes=[
-            *graphql_routes(edge, page=hint, sockets=sockets),
+            *endpoint.routes(),
             *probe_routes(services.clock),
             Route("/openapi.json", openapi_document),
             *build_routes(
                 catalog,
-                schema=graph,
+                engine=edge.engine,
                 context_for=graphql_context,
                 caller_of=rest_caller,
                 new_request_id=lambda: services.ids.uuid().hex,
@@ -96,6 +91,8 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
         ],
         middleware=[Middleware(RequestLog, ids=services.ids)],
     )
+    app.state.graphql = endpoint
+    return app
 
 
 def _edge(services: Services, settings: Settings) -> Edge:

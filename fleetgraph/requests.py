@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,7 @@ _log = logging.getLogger("fleetgraph.http")
 HEADER = b"x-request-id"
 SLOW_SECONDS = 1.0
 _REQUEST_ID_CHARS_MAX = 128
+_UNSAFE_IN_ID = re.compile(r"[^A-Za-z0-9._:/+=@-]")
 
 
 class RequestLog:
@@ -36,28 +38,31 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
+        is_noted = False
 
-        async def count(message: Message) -> None:
-            nonlocal status
+        async def note(message: Message) -> None:
+            nonlocal is_noted
             if message["type"] == "http.response.start":
-                status = message["status"]
+                # Not at the end: a stream that is open for hours is not slow.
+                self._note(scope, message["status"], time.perf_counter() - started)
+                is_noted = True
             await send(message)
 
         try:
-            await self._app(scope, receive, count)
+            await self._app(scope, receive, note)
         finally:
-            self._note(scope, status, time.perf_counter() - started)
+            if not is_noted:
+                self._note(scope, 500, time.perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
         headers = scope["headers"]
         given = next((value for name, value in headers if name == HEADER), b"").decode("latin-1")
-        cleaned = "".join(c for c in given if c.isascii() and (c.isalnum() or c in "-_.:/+=@"))
-        request_id = cleaned[:_REQUEST_ID_CHARS_MAX] or self._ids.uuid().hex
-        scope["headers"] = [
-            *((name, value) for name, value in headers if name != HEADER),
-            (HEADER, request_id.encode()),
-        ]
+        request_id = _UNSAFE_IN_ID.sub("", given)[:_REQUEST_ID_CHARS_MAX] or self._ids.uuid().hex
+        if request_id != given:
+            scope["headers"] = [
+                *((name, value) for name, value in headers if name != HEADER),
+                (HEADER, request_id.encode()),
+            ]
         scope.setdefault("state", {})["request_id"] = request_id
         return request_id
 

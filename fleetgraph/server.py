@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from core.errors import Conflict
+from fleetgraph.graphql.http_transport import CuttableProtocol
 from fleetgraph.graphql.transport import WireProtocol
 
 GRACE_SECONDS = 1
@@ -28,6 +29,7 @@ def uvicorn_config(app: ASGIApp, **changes: Any) -> uvicorn.Config:
         "access_log": False,
         "lifespan": "off",
         "backlog": BACKLOG,
+        "http": CuttableProtocol,
         "ws": WireProtocol,
         "ws_max_size": MESSAGE_BYTES_MAX,
         "ws_per_message_deflate": False,  # docs/adr/0010

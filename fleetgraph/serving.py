@@ -11,6 +11,7 @@ from core.context import Context
 from fleetgraph import deferred
 from fleetgraph.app import create_app
 from fleetgraph.deferred import DeferredReports
+from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.server import HttpServer
 from fleetgraph.services import Services
 from fleetgraph.settings import Settings
@@ -26,6 +27,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     system = services.system()
     spool = DeferredReports(services.data_dir / "deferred")
     app = create_app(services, spool, settings)
+    endpoint: Endpoint = app.state.graphql
     server = HttpServer(app, settings.http.host, port)
     await server.start()
     supervisor = Supervisor(
@@ -39,7 +41,9 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
         yield
     finally:
         await supervisor.stop()
+        endpoint.interrupt()
         await server.stop()
+        await endpoint.stop()
 
 
 async def _beat(system: Context) -> None:

@@ -32,7 +32,7 @@ LIBRARIES = {
     "pydantic_settings": ("fleetgraph/settings.py",),
     "redis": ("core/pubsub/redis.py",),
     "starlette": ("rest_compat/", "fleetgraph/"),
-    "strawberry": ("schema/", "fleetgraph/graphql_app.py"),
+    "strawberry": ("schema/",),
     "structlog": ("fleetgraph/logs.py", "fleetgraph/embedded/child.py"),
     "tortoise": (
         "models/",
@@ -40,7 +40,11 @@ LIBRARIES = {
         "resolvers/provisioning.py",  # IntegrityError, by which a race shows
     ),
     "uuid_utils": ("core/ids.py",),
-    "uvicorn": ("fleetgraph/server.py",),
+    "uvicorn": (
+        "fleetgraph/graphql/http_transport.py",
+        "fleetgraph/graphql/transport.py",
+        "fleetgraph/server.py",
+    ),
     "uvloop": ("fleetgraph/cli.py",),
     "zstandard": ("core/payloads.py", "models/timeseries/journal.py", "fleetgraph/simulator/"),
 }

@@ -18,7 +18,8 @@ from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.encoding import encode, encode_answer, headers_of, refusal, status_of
 from fleetgraph.graphql.exchange import Disconnected, Exchange, WrongForm
 from fleetgraph.graphql.incoming import read_json
-from fleetgraph.graphql.negotiation import Accepted, Form, accepted, is_json
+from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
+from fleetgraph.graphql.streams import Streams
 from schema.context import GraphQLContext
 from schema.errors import present
 from schema.execution.requests import Answer, GraphQLRequest, Refused
@@ -28,13 +29,18 @@ Page = Callable[[Request], Response]
 
 _PARAMETERS_MAX: Final = 20
 _JSON_PARAMETERS: Final = ("variables", "extensions")
+_NO_STREAM: Final = (
+    f"must allow {Stream.SSE} or {Stream.MULTIPART};subscriptionSpec=1.0 for a subscription, "
+    "unless it goes over a WebSocket (graphql-transport-ws)"
+)
 
 
 class HttpEndpoint:
     """The ASGI application behind POST and GET."""
 
-    def __init__(self, edge: Edge, page: Page) -> None:
+    def __init__(self, edge: Edge, streams: Streams, page: Page) -> None:
         self._edge = edge
+        self._streams = streams
         self._page = page
         self._allow = b"GET, POST" if edge.settings.get else b"POST"
 
@@ -98,11 +104,12 @@ class HttpEndpoint:
         if prepared.type is OperationType.MUTATION and exchange.scope["method"] != "POST":
             raise WrongForm(405, "method", "mutations come by POST", [(b"allow", b"POST")])
         if prepared.type is OperationType.SUBSCRIPTION or allowed.form is None:
-            raise WrongForm(
-                406,
-                "Accept",
-                "subscriptions are answered over a WebSocket (graphql-transport-ws)",
+            if allowed.stream is None:
+                raise WrongForm(406, "Accept", _NO_STREAM)
+            await self._streams.serve(
+                exchange, allowed.stream, prepared, request.variables, context
             )
+            return
         await _respond(exchange, await edge.engine.run(prepared, request.variables, context))
 
     async def _serve_batch(

@@ -21,10 +21,10 @@ from core.ids import secret_hash
 from fleetgraph.credentials import caller_of, caller_of_connection
 from fleetgraph.graphql.allow_list import load_allow_list
 from fleetgraph.graphql.edge import Edge
-from fleetgraph.graphql.endpoint import graphql_routes
+from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.graphql.hint import hint
 from fleetgraph.graphql.incoming import read_request
-from fleetgraph.graphql_app import GraphQLApp
+from fleetgraph.server import uvicorn_config
 from fleetgraph.settings import GraphqlSettings
 from models.agents import Agent, DeviceKey
 from models.users import User
@@ -51,7 +51,7 @@ class Api:
         graph = schema._schema
         chosen = GraphqlSettings(**settings)
         allowed = load_allow_list(chosen.allow_list, graph) if chosen.allow_list else None
-        self.edge = Edge(
+        edge = Edge(
             engine=Engine(schema),
             settings=chosen,
             caller_of=self.graphql_caller,
@@ -60,10 +60,10 @@ class Api:
             clock=ctx.clock,
             body_bytes_max=body_bytes_max,
         )
-        sockets = GraphQLApp(schema, caller_of=self.graphql_caller, make_ctx=self.context)
+        self.endpoint = Endpoint(edge, page=hint)
         self.app = Starlette(
             routes=[
-                *graphql_routes(self.edge, page=hint, sockets=sockets),
+                *self.endpoint.routes(),
                 *build_routes(
                     load_catalog(graph),
                     schema=graph,
@@ -113,8 +113,7 @@ class Api:
     async def server(self) -> AsyncIterator[int]:
         """Serve on a free port of the loopback; yields the port."""
         listening = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(self.app, log_config=None, lifespan="off", ws="websockets-sansio")
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn_config(self.app))
         running = asyncio.create_task(server.serve(sockets=[listening]))
         try:
             async with asyncio.timeout(10):
@@ -122,8 +121,10 @@ class Api:
                     await asyncio.sleep(0.01)
             yield listening.getsockname()[1]
         finally:
+            self.endpoint.interrupt()
             server.should_exit = True
             await running
+            await self.endpoint.stop()
             listening.close()
 
 
