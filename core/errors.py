@@ -10,7 +10,8 @@ AppError
 ├── LimitReached         a quota of the tenant or of the key is used up
 ├── RateLimited          too many calls; says when to come back
 ├── PayloadTooLarge      more bytes than the limit
-└── Unavailable          a part we need is away; trying again makes sense
+├── Unavailable          a part we need is away; trying again makes sense
+└── TookTooLong          the work was ended at its time limit
 
 Each edge owns one table from code to its own form: schema/errors.py, rest_compat/problem.py,
 workers/ingest.py, fleetgraph/cli.py.
@@ -128,3 +129,15 @@ class Unavailable(AppError):
 
     def __init__(self, part: str, **facts: object) -> None:
         super().__init__(f"{part} is not available, try again", part=part, **facts)
+
+
+class TookTooLong(AppError):
+    """Work that was ended because it took longer than `limit_seconds`."""
+
+    code = ErrorCode.UNAVAILABLE
+
+    def __init__(self, what: str, *, limit_seconds: float) -> None:
+        super().__init__(
+            f"{what} took longer than {limit_seconds:g} s and was ended",
+            limit_seconds=limit_seconds,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, Literal
 from uuid import UUID
 
@@ -53,6 +54,13 @@ async def get_current_state(ctx: Context, agent_uuid: UUID) -> CurrentState | No
     with database_errors():
         agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
         return await CurrentState.of(ctx.tenant_id, agent_id=agent.id).first()
+
+
+@allow(Permission.DEVICE_READ)
+async def list_current_states(ctx: Context, agent_ids: Collection[int]) -> list[CurrentState]:
+    """Return what agents last reported, in one query; those that have not yet are left out."""
+    with database_errors():
+        return await CurrentState.of(ctx.tenant_id, agent_id__in=sorted(set(agent_ids)))
 
 
 def _parsed(ctx: Context, body: object) -> StateReport:

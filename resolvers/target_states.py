@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from core.access import Permission, allow
+from core.callers import Role
 from core.context import Context
 from core.default_states import with_both_intervals
 from core.errors import NotFound, PreconditionFailed, Unavailable
@@ -37,6 +39,21 @@ async def get_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
         agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
         state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first()
     return state or _empty(agent)
+
+
+@allow(Permission.DEVICE_READ, Permission.AGENT_SELF)
+async def list_target_states(ctx: Context, agent_ids: Collection[int]) -> list[TargetState]:
+    """Return the target states of agents in one query; those that were never set are left out.
+
+    Agents may read their own. Raises NotFound when one asks about another.
+    """
+    if ctx.caller.role is Role.AGENT:
+        own = own_agent_id(ctx)
+        for agent_id in agent_ids:
+            if agent_id != own:
+                raise NotFound("agent", agent_id)
+    with database_errors():
+        return await TargetState.of(ctx.tenant_id, agent_id__in=sorted(set(agent_ids)))
 
 
 @allow(Permission.DEVICE_WRITE)

@@ -18,6 +18,7 @@ from resolvers.agents import AgentPage as NumberedAgents
 from schema.agent_changes import changes
 from schema.context import Info
 from schema.current_states import CurrentState
+from schema.directives import list_size, requires
 from schema.enums import ActivityFilter, AgentActivity, AgentStatus, ProvisioningState
 from schema.loaders import LatestKey
 from schema.readings import Reading
@@ -79,7 +80,8 @@ class Agent(AgentMetrics):
         return row
 
     @strawberry.field(
-        description="The newest reading of each metric of each device, by metric and device."
+        description="The newest reading of each metric of each device, by metric and device.",
+        directives=[requires("readings.latest_of_agents"), list_size(20)],
     )
     async def latest(
         self, row: Parent[rows.Agent], info: Info, metrics: list[str] | None = None
@@ -89,7 +91,10 @@ class Agent(AgentMetrics):
         found = await info.context.loaders.latest.load(key)
         return [Reading.of_latest(reading) for reading in found]
 
-    @strawberry.field(description="What should run on the agent.")
+    @strawberry.field(
+        description="What should run on the agent.",
+        directives=[requires("target_states.list_target_states")],
+    )
     async def target_state(self, row: Parent[rows.Agent], info: Info) -> TargetState:
         """Return the target state; one query for all agents of a list."""
         return TargetState.of(row.uuid, await info.context.loaders.target_state.load(row.id))
@@ -97,6 +102,7 @@ class Agent(AgentMetrics):
     @strawberry.field(
         graphql_type=CurrentState | None,
         description="What the agent last reported; null before its first report.",
+        directives=[requires("current_states.list_current_states")],
     )
     async def current_state(
         self, row: Parent[rows.Agent], info: Info
@@ -104,19 +110,28 @@ class Agent(AgentMetrics):
         """Return the current state; one query for all agents of a list."""
         return await info.context.loaders.current_state.load(row.id)
 
-    @strawberry.field(description="How many apps should run.")
+    @strawberry.field(
+        description="How many apps should run.",
+        directives=[requires("target_states.list_target_states")],
+    )
     async def target_apps_count(self, row: Parent[rows.Agent], info: Info) -> int:
         """Return the number of apps in the target state."""
         state = await info.context.loaders.target_state.load(row.id)
         return len(state.apps) if state else 0
 
-    @strawberry.field(description="How many apps the agent reports.")
+    @strawberry.field(
+        description="How many apps the agent reports.",
+        directives=[requires("current_states.list_current_states")],
+    )
     async def current_apps_count(self, row: Parent[rows.Agent], info: Info) -> int:
         """Return the number of apps in the current state."""
         state = await info.context.loaders.current_state.load(row.id)
         return len(state.apps) if state else 0
 
-    @strawberry.field(description="When the agent last reported its state.")
+    @strawberry.field(
+        description="When the agent last reported its state.",
+        directives=[requires("current_states.list_current_states")],
+    )
     async def last_reported_at(self, row: Parent[rows.Agent], info: Info) -> datetime | None:
         """Return the time of the last report."""
         state = await info.context.loaders.current_state.load(row.id)
@@ -216,13 +231,19 @@ class AgentQuery:
     @strawberry.field(
         graphql_type=Agent | None,
         description="One agent; null with an error NOT_FOUND when there is none of this uuid.",
+        directives=[requires("agents.get_agent")],
     )
     async def agent(self, info: Info, uuid: UUID) -> rows.Agent:
         """Return one agent."""
         return await agents.get_agent(info.context.ctx, uuid)
 
     @strawberry.field(
-        graphql_type=AgentConnection, description="Agents by name; `first` is at most 500."
+        graphql_type=AgentConnection,
+        description="Agents by name; `first` is at most 500.",
+        directives=[
+            requires("agents.list_agents"),
+            list_size(50, argument="first", fields=["edges", "nodes"]),
+        ],
     )
     async def agents(
         self,
@@ -236,7 +257,12 @@ class AgentQuery:
         return await agents.list_agents(info.context.ctx, wanted, first, after)
 
     @strawberry.field(
-        graphql_type=AgentPage, description="Agents by numbered pages, for clients that need them."
+        graphql_type=AgentPage,
+        description="Agents by numbered pages, for clients that need them.",
+        directives=[
+            requires("agents.page_agents"),
+            list_size(10, argument="limit", fields=["nodes"]),
+        ],
     )
     async def agent_page(
         self,
@@ -258,6 +284,7 @@ class AgentSubscription:
         graphql_type=Agent,
         description="An agent, whenever an operator could see a change of it. With `agentUuid` it "
         "starts with the agent as it is.",
+        directives=[requires("agents.get_agent")],
     )
     async def agent_changed(
         self,

@@ -12,6 +12,7 @@ from core.access import ROLES, Permission
 from models.users import User
 from resolvers import auth
 from schema.context import Info
+from schema.directives import requires
 from schema.enums import Role
 
 
@@ -53,7 +54,11 @@ class LoginResult:
 class AuthQuery:
     """Fields of Query."""
 
-    @strawberry.field(graphql_type=Me, description="The signed-in person.")
+    @strawberry.field(
+        graphql_type=Me,
+        description="The signed-in person.",
+        directives=[requires("auth.who_am_i")],
+    )
     async def me(self, info: Info) -> User:
         """Return the caller's own account."""
         return await auth.who_am_i(info.context.ctx)
@@ -66,6 +71,7 @@ class AuthMutation:
     @strawberry.mutation(
         graphql_type=LoginResult,
         description="Sign in by user name or e-mail address. A refusal never says which was wrong.",
+        directives=[requires("auth.login")],
     )
     async def login(self, info: Info, username: str, password: str) -> auth.LoginResult:
         """Return a new access token."""

@@ -10,6 +10,7 @@ import strawberry
 from models import current_states as rows
 from resolvers import current_states
 from schema.context import Info
+from schema.directives import requires
 from schema.scalars import Json
 
 
@@ -44,6 +45,7 @@ class CurrentStateQuery:
     @strawberry.field(
         graphql_type=CurrentState | None,
         description="What an agent last reported; null before its first report.",
+        directives=[requires("current_states.get_current_state")],
     )
     async def current_state(self, info: Info, agent_uuid: UUID) -> rows.CurrentState | None:
         """Return one agent's current state."""
@@ -56,7 +58,8 @@ class CurrentStateMutation:
 
     @strawberry.mutation(
         description="For agents: report the own state, as an object keyed by the agent's uuid. "
-        "Members that are left out keep their value."
+        "Members that are left out keep their value.",
+        directives=[requires("current_states.report_state")],
     )
     async def report_state(self, info: Info, report: Json) -> ReportReceipt:
         """Merge a report of the calling agent."""

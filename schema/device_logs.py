@@ -9,6 +9,7 @@ import strawberry
 
 from resolvers import device_logs
 from schema.context import Info
+from schema.directives import requires
 
 
 @strawberry.type(description="What became of a batch of log lines.")
@@ -29,6 +30,7 @@ class DeviceLogMutation:
     @strawberry.mutation(
         graphql_type=LogReceipt,
         description="For agents: upload log lines, as NDJSON or as a JSON array.",
+        directives=[requires("device_logs.upload_logs")],
     )
     async def upload_device_logs(
         self,

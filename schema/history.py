@@ -15,6 +15,7 @@ from core.errors import InvalidInput, LimitReached
 from core.readings import Quality, SeriesColumns
 from resolvers.readings import SeriesSelect, read_series
 from schema.context import Info
+from schema.directives import list_size, requires
 from schema.enums import Aggregate
 from schema.readings import ReadingSource, source_of
 from schema.scalars import Column
@@ -53,7 +54,7 @@ class History:
 
     agent_uuid: UUID
     every: timedelta | None
-    series: list[HistorySeries]
+    series: list[HistorySeries] = strawberry.field(directives=[list_size(20)])
 
 
 @strawberry.type
@@ -62,7 +63,8 @@ class HistoryQuery:
 
     @strawberry.field(
         description="The newest readings of one agent, `limit` (1 to 10000) over all series, both "
-        "ends inclusive; with `every` buckets. Without `start` it goes back as far as it takes."
+        "ends inclusive; with `every` buckets. Without `start` it goes back as far as it takes.",
+        directives=[requires("readings.read_series")],
     )
     async def history(
         self,

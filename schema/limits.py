@@ -1,35 +1,61 @@
-"""Bounds on a document, checked once per text: depth, aliases, fields, root fields, tokens."""
+"""Bounds on operations, and the ones that a document alone can show: its size and shape."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    VisitorAction,
-)
-from strawberry.extensions import (
-    AddValidationRules,
-    MaxTokensLimiter,
-    ParserCache,
-    SchemaExtension,
-    ValidationCache,
 )
 
-DEPTH_MAX = 12
-ALIASES_MAX = 200
-FIELDS_MAX = 1_000
-ROOT_FIELDS_MAX = 20
-TOKENS_MAX = 5_000
-CACHED_DOCUMENTS_MAX = 500
+from core.callers import Role
+
+NOBODY_COST_MAX: Final = 100
+"""Enough to sign in, to register and to prove a key."""
+
+FRAGMENTS_MAX: Final = 100
+"""Validation compares fragments in pairs: 300 of them, in 14 kB, take it a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one operation may ask for; settings fill it in.
+
+    Attributes:
+        depth_max: levels of fields; introspection is bounded by its cost instead.
+        aliases_max, fields_max, root_fields_max: counted with fragments unfolded.
+        tokens_max: tokens of a document.
+        cost_max: cost of an operation of a person; see schema/execution/cost.py.
+        agent_cost_max: the same of an agent.
+        seconds_max: how long a query or mutation may run.
+        documents_max: prepared documents kept in memory.
+        introspection: who may ask for the schema.
+    """
+
+    depth_max: int = 12
+    aliases_max: int = 200
+    fields_max: int = 1_000
+    root_fields_max: int = 20
+    tokens_max: int = 5_000
+    cost_max: int = 50_000
+    agent_cost_max: int = 1_000
+    seconds_max: float = 30.0
+    documents_max: int = 1_000
+    introspection: Literal["open", "signed-in", "off"] = "open"
+
+    def budget(self, role: Role) -> int:
+        """Return what an operation of such a caller may cost."""
+        if role is Role.NOBODY:
+            return min(NOBODY_COST_MAX, self.agent_cost_max)
+        return self.agent_cost_max if role is Role.AGENT else self.cost_max
 
 
 class Size(NamedTuple):
@@ -46,64 +72,30 @@ class Size(NamedTuple):
         )
 
 
-@dataclass(slots=True)
-class _Measure:
-    """Measures selections; each fragment once, so that nested spreads cannot multiply the work."""
+def too_large(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
+    """Return what is too large about a document, in words that name the limit.
 
-    fragments: dict[str, FragmentDefinitionNode]
-    known: dict[str, Size]
-
-    @classmethod
-    def of(cls, document: DocumentNode) -> _Measure:
-        nodes = [node for node in document.definitions if isinstance(node, FragmentDefinitionNode)]
-        return cls({node.name.value: node for node in nodes}, {})
-
-    def selection(self, selection_set: SelectionSetNode | None) -> Size:
-        size = Size()
-        for node in selection_set.selections if selection_set else ():
-            if isinstance(node, FieldNode):
-                size = size.beside(self._field(node))
-            elif isinstance(node, FragmentSpreadNode):
-                size = size.beside(self._fragment(node.name.value))
-            else:
-                size = size.beside(self.selection(getattr(node, "selection_set", None)))
-        return size
-
-    def _field(self, node: FieldNode) -> Size:
-        if node.name.value.startswith("__"):
-            return Size()  # introspection has a bound of its own in graphql-core
-        inner = self.selection(node.selection_set)
-        return Size(inner.depth + 1, inner.aliases + (node.alias is not None), inner.fields + 1)
-
-    def _fragment(self, name: str) -> Size:
-        if name not in self.known:
-            self.known[name] = Size()  # a cycle ends here; another rule reports it
-            fragment = self.fragments.get(name)
-            self.known[name] = self.selection(fragment.selection_set if fragment else None)
-        return self.known[name]
+    Needs no schema and time in proportion to the text, so it comes before validation, whose time
+    may grow with the square of what is asked.
+    """
+    measure = _Measure(document)
+    if measure.fragment_count > FRAGMENTS_MAX:
+        found = f"{measure.fragment_count} fragments; the limit is {FRAGMENTS_MAX}"
+        return [GraphQLError(f"This document has {found}.")]
+    return [
+        GraphQLError(problem, node)
+        for node in document.definitions
+        if isinstance(node, OperationDefinitionNode)
+        for problem in _problems(measure.selection(node.selection_set), measure.root(node), limits)
+    ]
 
 
-class WithinLimits(ASTValidationRule):
-    """Refuses operations that are too deep or too large."""
-
-    def enter_document(self, document: DocumentNode, *_: Any) -> VisitorAction:
-        """Measure each operation of the document."""
-        measure = _Measure.of(document)
-        for node in document.definitions:
-            if isinstance(node, OperationDefinitionNode):
-                for problem in problems(node, measure.selection(node.selection_set)):
-                    self.report_error(GraphQLError(problem, node))
-        return None
-
-
-def problems(operation: OperationDefinitionNode, size: Size) -> list[str]:
-    """Return what is too large about an operation, in words that name the limit."""
-    root_fields = len(operation.selection_set.selections)
+def _problems(size: Size, root_fields: int, limits: Limits) -> list[str]:
     bounds = [
-        ("levels deep", size.depth, DEPTH_MAX),
-        ("aliases", size.aliases, ALIASES_MAX),
-        ("fields", size.fields, FIELDS_MAX),
-        ("fields at its root", root_fields, ROOT_FIELDS_MAX),
+        ("levels deep", size.depth, limits.depth_max),
+        ("aliases", size.aliases, limits.aliases_max),
+        ("fields", size.fields, limits.fields_max),
+        ("fields at its root", root_fields, limits.root_fields_max),
     ]
     return [
         f"This operation has {found} {noun}; the limit is {limit}."
@@ -112,26 +104,60 @@ def problems(operation: OperationDefinitionNode, size: Size) -> list[str]:
     ]
 
 
-RULES: list[type[ASTValidationRule]] = [WithinLimits]
+class _Measure:
+    """Measures selections; each fragment once, so that nested spreads cannot multiply the work."""
 
+    def __init__(self, document: DocumentNode) -> None:
+        self._fragments = {
+            node.name.value: node.selection_set
+            for node in document.definitions
+            if isinstance(node, FragmentDefinitionNode)
+        }
+        self._sizes: dict[str, Size] = {}
+        self._roots: dict[str, int] = {}
 
-# The rule classes must be the same objects on every request: they are part of the validation
-# cache's key, and without its hits a small query costs eight times as much.
-def _add_rules() -> SchemaExtension:
-    return AddValidationRules(RULES)
+    @property
+    def fragment_count(self) -> int:
+        return len(self._fragments)
 
+    def selection(self, selection_set: SelectionSetNode | None) -> Size:
+        size = Size()
+        for node in selection_set.selections if selection_set else ():
+            if isinstance(node, FieldNode):
+                size = size.beside(self._field(node))
+            elif isinstance(node, FragmentSpreadNode):
+                size = size.beside(self._fragment(node.name.value))
+            elif isinstance(node, InlineFragmentNode):
+                size = size.beside(self.selection(node.selection_set))
+        return size
 
-def _limit_tokens() -> SchemaExtension:
-    return MaxTokensLimiter(TOKENS_MAX)
+    def root(self, node: OperationDefinitionNode | SelectionSetNode) -> int:
+        selection_set = node if isinstance(node, SelectionSetNode) else node.selection_set
+        count = 0
+        for each in selection_set.selections:
+            if isinstance(each, FieldNode):
+                count += 1
+            elif isinstance(each, FragmentSpreadNode):
+                count += self._root_fragment(each.name.value)
+            elif isinstance(each, InlineFragmentNode):
+                count += self.root(each.selection_set)
+        return count
 
+    def _field(self, node: FieldNode) -> Size:
+        inner = self.selection(node.selection_set)
+        is_introspection = node.name.value in {"__schema", "__type"}
+        depth = 1 if is_introspection else inner.depth + 1
+        return Size(depth, inner.aliases + (node.alias is not None), inner.fields + 1)
 
-def _cache_parsed() -> SchemaExtension:
-    return ParserCache(maxsize=CACHED_DOCUMENTS_MAX)
+    def _fragment(self, name: str) -> Size:
+        if name not in self._sizes:
+            self._sizes[name] = Size()  # a cycle ends here; validation reports it
+            self._sizes[name] = self.selection(self._fragments.get(name))
+        return self._sizes[name]
 
-
-def _cache_validated() -> SchemaExtension:
-    return ValidationCache(maxsize=CACHED_DOCUMENTS_MAX)
-
-
-EXTENSIONS = (_limit_tokens, _cache_parsed, _add_rules, _cache_validated)
-"""For Schema(extensions=…); factories, because instances are shared between requests."""
+    def _root_fragment(self, name: str) -> int:
+        if name not in self._roots:
+            self._roots[name] = 0  # as above
+            fragment = self._fragments.get(name)
+            self._roots[name] = self.root(fragment) if fragment else 0
+        return self._roots[name]

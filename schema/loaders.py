@@ -15,8 +15,7 @@ from core.context import Context
 from core.readings import LatestReading
 from models.current_states import CurrentState
 from models.target_states import TargetState
-from models.unit_of_work import database_errors
-from resolvers import readings
+from resolvers import current_states, readings, target_states
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,14 +60,12 @@ class Loaders:
         return [found[key] for key in keys]
 
     async def _target_states(self, ids: Sequence[int]) -> list[TargetState | None]:
-        with database_errors():
-            rows = await TargetState.of(self._ctx.tenant_id, agent_id__in=sorted(set(ids)))
+        rows = await target_states.list_target_states(self._ctx, ids)
         by_agent = {row.agent_id: row for row in rows}
         return [by_agent.get(agent_id) for agent_id in ids]
 
     async def _current_states(self, ids: Sequence[int]) -> list[CurrentState | None]:
-        with database_errors():
-            rows = await CurrentState.of(self._ctx.tenant_id, agent_id__in=sorted(set(ids)))
+        rows = await current_states.list_current_states(self._ctx, ids)
         by_agent = {row.agent_id: row for row in rows}
         return [by_agent.get(agent_id) for agent_id in ids]
 

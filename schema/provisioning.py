@@ -16,6 +16,7 @@ from models import provisioning as rows
 from resolvers import provisioning
 from schema.agents import Agent
 from schema.context import Info
+from schema.directives import list_size, requires
 
 
 @strawberry.type(description="A secret that lets agents register; its text is not kept.")
@@ -244,6 +245,10 @@ class ProvisioningQuery:
     @strawberry.field(
         graphql_type=ProvisioningKeyList,
         description="Provisioning keys: those that still let agents in first, then newest first.",
+        directives=[
+            requires("provisioning.list_provisioning_keys"),
+            list_size(100, fields=["nodes"]),
+        ],
     )
     async def provisioning_keys(self, info: Info) -> list[rows.ProvisioningKey]:
         """Return the tenant's keys."""
@@ -257,6 +262,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         graphql_type=NewProvisioningKey,
         description="Make a key that lets agents register: one agent, unless told otherwise.",
+        directives=[requires("provisioning.create_provisioning_key")],
     )
     async def create_provisioning_key(
         self,
@@ -278,6 +284,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         graphql_type=RegisteredAgent,
         description="For agents: register. Repeating it with the same identity is harmless.",
+        directives=[requires("provisioning.register_agent")],
     )
     async def register_agent(
         self,
@@ -303,7 +310,8 @@ class ProvisioningMutation:
         )
 
     @strawberry.mutation(
-        description="For agents: sign `{uuid}:{challenge}`; from then on the device key holds."
+        description="For agents: sign `{uuid}:{challenge}`; from then on the device key holds.",
+        directives=[requires("provisioning.exchange_key")],
     )
     async def exchange_key(
         self,
@@ -322,6 +330,7 @@ class ProvisioningMutation:
     @strawberry.mutation(
         graphql_type=Challenge,
         description="For agents: the challenge to sign, with its time renewed.",
+        directives=[requires("provisioning.reissue_challenge")],
     )
     async def reissue_challenge(
         self, info: Info, uuid: UUID, device_key: str | None = None

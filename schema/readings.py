@@ -17,6 +17,7 @@ from core.live import LiveBatch
 from core.readings import LatestReading, SeriesColumns, SeriesInfo
 from resolvers import readings
 from schema.context import Info
+from schema.directives import list_size, requires
 from schema.enums import Aggregate, Quality
 from schema.merging import merged
 from schema.scalars import Column, Value
@@ -236,6 +237,15 @@ class ReadingQuery:
         "the raw readings; with it one value per non-empty bucket, at the bucket's start. `start` "
         "is inclusive and defaults to an hour before `end`; `end` is exclusive and defaults to "
         "now. `maxPoints` thins each series to its shape.",
+        directives=[
+            requires("readings.read_series"),
+            list_size(10),
+            list_size(
+                1_000,
+                argument="maxPoints",
+                fields=["points", "timestamps", "values", "qualities"],
+            ),
+        ],
     )
     async def series(
         self,
@@ -273,6 +283,10 @@ class ReadingSubscription:
         "the newest reading of each series, or `after` a cursor with what came since. `maxHz` "
         "(0.1 to 100) bounds the batches per second of each series: readings are merged, never "
         "dropped.",
+        directives=[
+            requires("readings.follow_readings"),
+            list_size(100, fields=["timestamps", "values", "qualities"]),
+        ],
     )
     async def readings(
         self,

@@ -17,7 +17,6 @@ from schema.device_logs import DeviceLogMutation
 from schema.enums import Names
 from schema.errors import present
 from schema.history import HistoryQuery
-from schema.limits import EXTENSIONS
 from schema.provisioning import ProvisioningMutation, ProvisioningQuery
 from schema.readings import ReadingQuery, ReadingSubscription
 from schema.scalars import SCALARS
@@ -69,6 +68,5 @@ schema = FleetSchema(
     query=Query,
     mutation=Mutation,
     subscription=Subscription,
-    extensions=EXTENSIONS,
     config=StrawberryConfig(name_converter=Names(), scalar_map=SCALARS),
 )

@@ -12,6 +12,7 @@ from core.etag import state_etag
 from models import target_states as rows
 from resolvers import target_states
 from schema.context import Info
+from schema.directives import requires
 from schema.scalars import Json
 
 
@@ -71,7 +72,10 @@ class DeviceState:
 class TargetStateQuery:
     """Fields of Query."""
 
-    @strawberry.field(description="What should run on an agent.")
+    @strawberry.field(
+        description="What should run on an agent.",
+        directives=[requires("target_states.get_target_state")],
+    )
     async def target_state(self, info: Info, agent_uuid: UUID) -> TargetState:
         """Return one agent's target state."""
         row = await target_states.get_target_state(info.context.ctx, agent_uuid)
@@ -80,6 +84,7 @@ class TargetStateQuery:
     @strawberry.field(
         graphql_type=DeviceState,
         description="For agents: the own target state. A poll counts as a sign of life.",
+        directives=[requires("target_states.poll_target_state")],
     )
     async def device_state(self, info: Info, agent_uuid: UUID) -> target_states.DeviceState:
         """Return what the calling agent should run."""
@@ -92,7 +97,8 @@ class TargetStateMutation:
 
     @strawberry.mutation(
         description="Replace an agent's target state as a whole; the agent applies it at its next "
-        "poll. `apps` is an object keyed by app id, or a list of objects with a numeric `appId`."
+        "poll. `apps` is an object keyed by app id, or a list of objects with a numeric `appId`.",
+        directives=[requires("target_states.set_target_state")],
     )
     async def set_target_state(
         self,
@@ -114,7 +120,10 @@ class TargetStateMutation:
         )
         return TargetState.of(agent_uuid, row)
 
-    @strawberry.mutation(description="Empty an agent's target state; the agent goes idle.")
+    @strawberry.mutation(
+        description="Empty an agent's target state; the agent goes idle.",
+        directives=[requires("target_states.clear_target_state")],
+    )
     async def clear_target_state(self, info: Info, agent_uuid: UUID) -> TargetState:
         """Return the empty target state."""
         row = await target_states.clear_target_state(info.context.ctx, agent_uuid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
 
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
@@ -19,15 +20,41 @@ from graphql import (
     validate,
 )
 
+from core.errors import ErrorCode
+from schema.execution.cost import Formula, cost_of
+from schema.execution.permissions import Access
+from schema.execution.plan import Plan, compile_plan
 from schema.execution.requests import Refused
+from schema.execution.selections import fragments_of
+from schema.limits import Limits, too_large
+
+TEXT_BYTES_MAX: Final = 2 * 1024 * 1024
+"""All texts that are remembered together; what is made of them takes some fifty times as much."""
+
+REFUSED_MAX: Final = 100
+REFUSED_TEXT_MAX: Final = 16 * 1024
+ERRORS_MAX: Final = 20
+MESSAGE_MAX: Final = 500
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """One operation of a document that may run: it stays the same object for the same text."""
+    """One operation of a document that may run: it stays the same object for the same text.
+
+    Attributes:
+        access: whom it is for.
+        cost: what it costs; None: nobody counts.
+        plan: how to run it; None: graphql-core runs it.
+    """
 
     document: DocumentNode
     operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    access: Access
+    cost: Formula | None
+    plan: Plan | None
 
     @property
     def type(self) -> OperationType:
@@ -40,58 +67,132 @@ class Prepared:
         return self.operation.name.value if self.operation.name else None
 
 
-class Documents:
-    """The documents seen lately: parsed, validated and prepared once each."""
+Operations = Mapping[str | None, Prepared]
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        rules: Collection[type[ASTValidationRule]],
-        *,
-        tokens_max: int,
-        entries_max: int,
-    ) -> None:
+
+class Documents:
+    """The documents seen lately: parsed, validated and prepared once each.
+
+    A text that comes for the first time is remembered apart, with few others of its kind; one
+    that comes again is kept. Texts that nobody repeats therefore push out only each other.
+    """
+
+    def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
         self._schema = schema
-        self._rules = (*specified_rules, *rules)
-        self._tokens_max = tokens_max
-        self._entries_max = entries_max
-        self._known: OrderedDict[str, dict[str | None, Prepared] | list[GraphQLError]] = (
-            OrderedDict()
-        )
+        self._limits = limits
+        entries = limits.documents_max
+        self._kept: _Recent[Operations] = _Recent(entries, TEXT_BYTES_MAX)
+        self._new: _Recent[Operations] = _Recent(max(1, entries // 5), TEXT_BYTES_MAX // 5)
+        self._refused: _Recent[list[GraphQLError]] = _Recent(REFUSED_MAX, TEXT_BYTES_MAX // 5)
 
     def prepare(self, text: str, operation_name: str | None = None) -> Prepared:
         """Return the operation to run; raises Refused for a document that may not run."""
-        known = self._known.get(text)
-        if known is None:
-            known = self._judge(text)
-            self._known[text] = known
-            if len(self._known) > self._entries_max:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(text)
-        if isinstance(known, list):
-            raise Refused(known)
-        found = known.get(operation_name)
-        if found is None:
+        found = self._kept.get(text) or self._known(text)
+        prepared = found.get(operation_name)
+        if prepared is None:
             raise Refused([_no_such_operation(operation_name)])
-        return found
+        return prepared
 
-    def _judge(self, text: str) -> dict[str | None, Prepared] | list[GraphQLError]:
-        try:
-            document = parse(text, max_tokens=self._tokens_max)
-        except GraphQLSyntaxError as error:
-            return [error]
-        errors = validate(self._schema, document, self._rules)
-        if errors:
-            return errors
-        prepared: dict[str | None, Prepared] = {}
+    def prepare_document(self, document: DocumentNode, operation_name: str | None) -> Prepared:
+        """Return an operation of our own: valid already, of any size, at any cost."""
         for node in document.definitions:
             if isinstance(node, OperationDefinitionNode):
-                each = Prepared(document, node)
-                prepared[each.operation_name] = each
-        if len(prepared) == 1:
-            prepared[None] = next(iter(prepared.values()))
-        return prepared
+                name = node.name.value if node.name else None
+                if operation_name in {None, name}:
+                    return self._prepared(document, node, None)
+        raise Refused([_no_such_operation(operation_name)])
+
+    def _known(self, text: str) -> Operations:
+        found = self._new.pop(text)
+        if found is not None:
+            self._kept.put(text, found)
+            return found
+        errors = self._refused.get(text)
+        if errors is None:
+            try:
+                found = self._judge(text)
+            except Refused as refused:
+                errors = [_plain(error) for error in refused.answer.errors]
+                if len(text) <= REFUSED_TEXT_MAX:
+                    self._refused.put(text, errors)
+            else:
+                self._new.put(text, found)
+                return found
+        raise Refused(errors)
+
+    def _judge(self, text: str) -> Operations:
+        try:
+            document = parse(text, max_tokens=self._limits.tokens_max)
+        except GraphQLSyntaxError as error:
+            raise Refused([error]) from None
+        errors = too_large(document, self._limits) or validate(
+            self._schema,
+            document,
+            specified_rules,
+            max_errors=ERRORS_MAX,
+            hide_suggestions=self._limits.introspection != "open",
+            allow_empty_selection_sets=False,
+        )
+        if errors:
+            raise Refused(errors)
+        operations: dict[str | None, Prepared] = {}
+        for node in document.definitions:
+            if isinstance(node, OperationDefinitionNode):
+                each = self._prepared(document, node, cost_of(self._schema, document, node))
+                operations[each.operation_name] = each
+        if len(operations) == 1:
+            operations[None] = next(iter(operations.values()))
+        return operations
+
+    def _prepared(
+        self, document: DocumentNode, operation: OperationDefinitionNode, cost: Formula | None
+    ) -> Prepared:
+        return Prepared(
+            document,
+            operation,
+            fragments_of(document),
+            Access.to(self._schema, document, operation),
+            cost,
+            compile_plan(self._schema, document, operation),
+        )
+
+
+class _Recent(Generic[T]):
+    """What was used last, by text; bounded in number and in characters."""
+
+    def __init__(self, entries_max: int, characters_max: int) -> None:
+        self._entries_max = entries_max
+        self._characters_max = characters_max
+        self._characters = 0
+        self._entries: OrderedDict[str, T] = OrderedDict()
+
+    def get(self, text: str) -> T | None:
+        found = self._entries.get(text)
+        if found is not None:
+            self._entries.move_to_end(text)
+        return found
+
+    def put(self, text: str, value: T) -> None:
+        self.pop(text)
+        self._entries[text] = value
+        self._characters += len(text)
+        while len(self._entries) > self._entries_max or self._characters > self._characters_max:
+            oldest, _ = self._entries.popitem(last=False)
+            self._characters -= len(oldest)
+
+    def pop(self, text: str) -> T | None:
+        found = self._entries.pop(text, None)
+        if found is not None:
+            self._characters -= len(text)
+        return found
+
+
+def _plain(error: GraphQLError) -> GraphQLError:
+    """Return the error without the document, which would live as long as it is remembered."""
+    code = ErrorCode.INVALID_INPUT.value
+    plain = GraphQLError(error.message[:MESSAGE_MAX], extensions={"code": code})
+    plain.locations = error.locations
+    return plain
 
 
 def _no_such_operation(name: str | None) -> GraphQLError:

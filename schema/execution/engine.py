@@ -2,80 +2,189 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Final
 
-from graphql import ExecutionResult, GraphQLError, OperationType
-from graphql.execution import Executor, create_source_event_stream, execute_subscription_event
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    OperationType,
+    default_field_resolver,
+    default_type_resolver,
+)
+from graphql.execution import Executor, create_source_event_stream
+from graphql.execution.collect_fields import FragmentDetails
+from graphql.execution.values import VariableValues, get_variable_values
 
+from core.callers import Role
+from core.errors import AppError, Forbidden, LimitReached, TookTooLong, Unauthenticated
 from schema.context import GraphQLContext
 from schema.errors import present
+from schema.execution.cost import evaluate
 from schema.execution.documents import Documents, Prepared
 from schema.execution.requests import Answer, GraphQLRequest, Refused
-from schema.limits import CACHED_DOCUMENTS_MAX, RULES, TOKENS_MAX
+from schema.limits import Limits
 from schema.root import FleetSchema
+
+VARIABLE_ERRORS_MAX: Final = 20
+
+_NO_VARIABLES: Final = VariableValues({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An operation that may run now: its variables are coerced, its cost is within the budget."""
+
+    variables: VariableValues
+    extensions: dict[str, Any]
 
 
 class Engine:
     """Prepares documents and runs their operations; one for the whole process."""
 
-    def __init__(self, schema: FleetSchema) -> None:
+    def __init__(self, schema: FleetSchema, limits: Limits | None = None) -> None:
         self._schema = schema._schema  # noqa: SLF001  (Strawberry keeps graphql-core's schema there)
-        self._documents = Documents(
-            self._schema, RULES, tokens_max=TOKENS_MAX, entries_max=CACHED_DOCUMENTS_MAX
-        )
+        self._limits = limits or Limits()
+        self._documents = Documents(self._schema, self._limits)
 
     def prepare(self, request: GraphQLRequest, context: GraphQLContext) -> Prepared:
         """Return the operation asked for; raises Refused."""
         try:
             return self._documents.prepare(request.query, request.operation_name)
         except Refused as refused:
-            raise self._refused(refused.answer.errors, context) from None
+            raise _refused(refused.answer.errors, context) from None
+
+    def prepare_document(
+        self, document: DocumentNode, operation_name: str | None = None
+    ) -> Prepared:
+        """Return an operation of a document of our own, which is valid and kept by who asks.
+
+        Its permissions are checked as any other's; it has no limit of size, depth or cost.
+        """
+        return self._documents.prepare_document(document, operation_name)
+
+    def admit(
+        self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
+    ) -> Admitted:
+        """Let an operation in: permissions, variables and cost; raises Refused."""
+        role = context.ctx.caller.role
+        try:
+            self._check_access(prepared, role)
+            coerced = self._coerce(prepared, variables, context)
+            if prepared.cost is None:
+                return Admitted(coerced, {})
+            cost = evaluate(prepared.cost, coerced.coerced)
+            budget = self._limits.budget(role)
+            if cost > budget:
+                raise LimitReached(
+                    f"This operation costs {cost}; the budget is {budget}. Ask for shorter pages "
+                    "or fewer fields.",
+                    cost=cost,
+                    budget=budget,
+                )
+        except AppError as error:
+            raise _refused([_located(prepared, error)], context) from None
+        return Admitted(coerced, {"cost": {"requested": cost, "budget": budget}})
 
     async def run(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
     ) -> Answer:
-        """Run a query or a mutation; raises Refused when nothing ran."""
-        executor = self._executor(prepared, variables, context)
-        found = executor.execute_operation(prepared.type is OperationType.MUTATION)
-        result = await found if isawaitable(found) else found
-        assert isinstance(result, ExecutionResult)
-        return self._answer(result, context)
+        """Run a query or a mutation; raises Refused when nothing ran.
+
+        After `seconds_max` the work is cancelled and the answer has no data. A mutation's unit of
+        work is then rolled back, unless its commit was under way already; earlier mutations of
+        the same operation stay.
+        """
+        admitted = self.admit(prepared, variables, context)
+        try:
+            found = self._execute(prepared, admitted.variables, None, context)
+            if isinstance(found, ExecutionResult):
+                result = found
+            else:
+                async with asyncio.timeout(self._limits.seconds_max):
+                    result = await found
+        except TimeoutError:
+            error = TookTooLong("This operation", limit_seconds=self._limits.seconds_max)
+            result = ExecutionResult(None, [_located(prepared, error)])
+        answer = _answer(result, context)
+        answer.extensions = admitted.extensions
+        return answer
 
     async def subscribe(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
     ) -> Following:
         """Open a subscription; raises Refused when it cannot be opened."""
-        executor = self._executor(prepared, variables, context)
+        admitted = self.admit(prepared, variables, context)
+        executor = self._executor(prepared, admitted.variables, None, context)
         found = create_source_event_stream(executor)
         source = await found if isawaitable(found) else found
         if isinstance(source, ExecutionResult):
-            raise self._refused(source.errors or [], context)
-        return Following(self, executor, source, context)
+            raise _refused(source.errors or [], context)
+        return Following(self, prepared, admitted.variables, source, context)
+
+    def _check_access(self, prepared: Prepared, role: Role) -> None:
+        policy = self._limits.introspection
+        if prepared.access.is_introspecting and policy != "open":
+            if policy == "off":
+                raise Forbidden("The schema is not to be asked for here", setting="introspection")
+            if role is Role.NOBODY:
+                raise Unauthenticated("Sign in to ask for the schema")
+        prepared.access.check(role)
+
+    def _coerce(
+        self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
+    ) -> VariableValues:
+        definitions = prepared.operation.variable_definitions
+        if not definitions:
+            return _NO_VARIABLES
+        found = get_variable_values(
+            self._schema,
+            definitions,
+            dict(variables or {}),
+            VARIABLE_ERRORS_MAX,
+            hide_suggestions=self._limits.introspection != "open",
+        )
+        if isinstance(found, list):
+            raise _refused(found, context)
+        return found
+
+    def _execute(
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        root: object,
+        context: GraphQLContext,
+    ) -> Awaitable[ExecutionResult] | ExecutionResult:
+        if prepared.plan is not None:
+            return prepared.plan.run(root, variables, context)
+        executor = self._executor(prepared, variables, root, context)
+        is_mutation = prepared.type is OperationType.MUTATION
+        return executor.execute_operation(is_mutation)  # type: ignore[return-value]  # not incremental
 
     def _executor(
-        self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        root: object,
+        context: GraphQLContext,
     ) -> Executor[Any]:
-        executor = Executor.build(
+        return Executor(
             self._schema,
-            prepared.document,
-            context_value=context,
-            raw_variable_values=dict(variables or {}),
-            operation_name=prepared.operation_name,
+            dict(prepared.fragments),
+            {name: FragmentDetails(node) for name, node in prepared.fragments.items()},
+            root,
+            context,
+            prepared.operation,
+            variables,
+            default_field_resolver,
+            default_type_resolver,
+            default_field_resolver,
         )
-        if isinstance(executor, list):
-            raise self._refused(executor, context)
-        return executor
-
-    def _answer(self, result: ExecutionResult, context: GraphQLContext) -> Answer:
-        errors = [present(error, context.ctx.request_id) for error in result.errors or ()]
-        return Answer(result.data, errors)
-
-    @staticmethod
-    def _refused(errors: Any, context: GraphQLContext) -> Refused:
-        return Refused([present(error, context.ctx.request_id) for error in errors])
 
 
 class Following:
@@ -87,22 +196,24 @@ class Following:
     def __init__(
         self,
         engine: Engine,
-        executor: Executor[Any],
+        prepared: Prepared,
+        variables: VariableValues,
         source: AsyncIterable[Any],
         context: GraphQLContext,
     ) -> None:
         self._engine = engine
-        self._executor = executor
+        self._prepared = prepared
+        self._variables = variables
         self.source = source
         self._context = context
 
     async def resolve(self, event: object) -> Answer:
         """Return the answer to one event."""
-        found = execute_subscription_event(self._executor.build_per_event_executor(event))
-        result = await found if isawaitable(found) else found
-        return self._engine._answer(result, self._context)  # noqa: SLF001
+        found = self._engine._execute(self._prepared, self._variables, event, self._context)  # noqa: SLF001  # one module
+        result = found if isinstance(found, ExecutionResult) else await found
+        return _answer(result, self._context)
 
-    async def answers(self) -> AsyncIterator[Answer]:
+    async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the answer to each event of the source; an error of the source is the last one."""
         try:
             async with aclosing(_closable(self.source)) as events:
@@ -122,3 +233,18 @@ async def _closable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()
+
+
+def _answer(result: ExecutionResult, context: GraphQLContext) -> Answer:
+    if not result.errors:
+        return Answer(result.data)
+    request_id = context.ctx.request_id
+    return Answer(result.data, [present(error, request_id) for error in result.errors])
+
+
+def _refused(errors: Any, context: GraphQLContext) -> Refused:
+    return Refused([present(error, context.ctx.request_id) for error in errors])
+
+
+def _located(prepared: Prepared, error: AppError) -> GraphQLError:
+    return GraphQLError(error.message, prepared.operation, original_error=error)

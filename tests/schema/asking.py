@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from strawberry.types import ExecutionResult
 
 from core.callers import Caller, Role, system_caller
 from core.clock import micros
@@ -20,36 +19,65 @@ from models.agents import Agent
 from models.users import User
 from resolvers.readings import record_readings
 from schema.context import GraphQLContext
+from schema.execution.engine import Engine
+from schema.execution.requests import Answer, GraphQLRequest, Refused
 from schema.root import schema
 from tests.factories import make_user
 
 Reading = tuple[datetime, object]
 
+ENGINE = Engine(schema)
+
+
+async def answer(
+    ctx: Context, text: str, variables: Mapping[str, object] | None = None, engine: Engine = ENGINE
+) -> Answer:
+    """Return the answer, be it a refusal."""
+    context = GraphQLContext(ctx)
+    try:
+        prepared = engine.prepare(GraphQLRequest(text), context)
+        return await engine.run(prepared, variables, context)
+    except Refused as refused:
+        return refused.answer
+
 
 async def ask(ctx: Context, text: str, **variables: object) -> Any:
     """Return the data; errors fail the test."""
-    result = await schema.execute(text, variables, GraphQLContext(ctx))
-    assert result.errors is None, result.errors
-    return result.data
+    found = await answer(ctx, text, variables)
+    assert not found.errors, found.errors
+    return found.data
 
 
 async def refusal(ctx: Context, text: str, **variables: object) -> Mapping[str, Any]:
     """Return the first error as clients see it."""
-    result = await schema.execute(text, variables, GraphQLContext(ctx))
-    assert result.errors
-    return result.errors[0].formatted
+    found = await answer(ctx, text, variables)
+    assert found.errors
+    return found.errors[0].formatted
 
 
 @asynccontextmanager
 async def follow(
     ctx: Context, text: str, **variables: object
-) -> AsyncIterator[AsyncIterator[ExecutionResult]]:
-    """Yield an iterator of results; leaving the block ends the subscription."""
-    stream = await schema.subscribe(text, variables, GraphQLContext(ctx))
+) -> AsyncIterator[AsyncIterator[Answer]]:
+    """Yield an iterator of answers, a refusal included; leaving the block unsubscribes."""
+    answers = _answers(ctx, text, variables)
+    async with aclosing(answers):
+        yield answers
+
+
+async def _answers(
+    ctx: Context, text: str, variables: Mapping[str, object]
+) -> AsyncGenerator[Answer, None]:
+    context = GraphQLContext(ctx)
     try:
-        yield stream
-    finally:
-        await stream.aclose()
+        prepared = ENGINE.prepare(GraphQLRequest(text), context)
+        following = await ENGINE.subscribe(prepared, variables, context)
+    except Refused as refused:
+        yield refused.answer
+        return
+    async with aclosing(following.answers()) as answers:
+        async for each in answers:
+            yield each
 
 
 def as_nobody(ctx: Context) -> Context:

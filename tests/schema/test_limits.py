@@ -1,12 +1,28 @@
 from __future__ import annotations
 
-import pytest
-from graphql import get_introspection_query, parse, validate
+from dataclasses import fields
 
+import pytest
+from graphql import GraphQLError, get_introspection_query, parse
+
+from core.callers import Role
 from core.context import Context
-from schema.limits import ALIASES_MAX, DEPTH_MAX, FIELDS_MAX, ROOT_FIELDS_MAX, WithinLimits
-from schema.root import schema
+from fleetgraph.settings import GraphqlSettings
+from schema.limits import FRAGMENTS_MAX, Limits, too_large
 from tests.schema.asking import ask, refusal
+
+LIMITS = Limits()
+
+
+def problems(text: str, limits: Limits = LIMITS) -> list[GraphQLError]:
+    return too_large(parse(text), limits)
+
+
+def test_limits_are_by_default_what_settings_say() -> None:
+    settings = GraphqlSettings()
+    names = {"seconds_max": "operation_seconds_max"}
+    for field in fields(Limits):
+        assert getattr(LIMITS, field.name) == getattr(settings, names.get(field.name, field.name))
 
 
 async def test_lets_the_standard_introspection_query_through(ctx: Context) -> None:
@@ -16,12 +32,16 @@ async def test_lets_the_standard_introspection_query_through(ctx: Context) -> No
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("{" + " ".join(f"a{n}: me {{ id }}" for n in range(ROOT_FIELDS_MAX + 1)) + "}", "root"),
         (
-            "{ me {" + " ".join(f"a{n}: id" for n in range(ALIASES_MAX + 1)) + "} }",
+            "{" + " ".join(f"a{n}: me {{ id }}" for n in range(LIMITS.root_fields_max + 1)) + "}",
+            "root",
+        ),
+        (
+            "{ me {" + " ".join(f"a{n}: id" for n in range(LIMITS.aliases_max + 1)) + "} }",
             "aliases",
         ),
-        ("{ me {" + "id " * FIELDS_MAX + "} }", "fields"),
+        ("{ me {" + "id " * LIMITS.fields_max + "} }", "fields"),
+        ("{ __schema {" + "__typename " * LIMITS.fields_max + "} }", "fields"),
     ],
 )
 async def test_refuses_what_is_too_large(ctx: Context, text: str, what: str) -> None:
@@ -30,17 +50,23 @@ async def test_refuses_what_is_too_large(ctx: Context, text: str, what: str) -> 
     assert error["extensions"] == {"code": "INVALID_INPUT"}
 
 
-@pytest.mark.parametrize(("levels", "refused"), [(DEPTH_MAX, 0), (DEPTH_MAX + 1, 1)])
+@pytest.mark.parametrize(("levels", "refused"), [(LIMITS.depth_max, 0), (LIMITS.depth_max + 1, 1)])
 def test_refuses_what_is_too_deep(levels: int, refused: int) -> None:
-    text = "{ a " * levels + "}" * levels
-    assert len(validate(schema._schema, parse(text), [WithinLimits])) == refused
+    assert len(problems("{ a " * levels + "}" * levels)) == refused
 
 
-async def test_counts_nested_fragments_without_unfolding_them(ctx: Context) -> None:
+def test_counts_fields_at_the_root_through_fragments() -> None:
+    limits = Limits(root_fields_max=3)
+    text = "{ ...A ...A } fragment A on Query { ... { x y } }"
+    (error,) = problems(text, limits)
+    assert error.message == "This operation has 4 fields at its root; the limit is 3."
+    assert not problems("{ ...A } fragment A on Query { ... { x y } }", limits)
+
+
+def test_counts_nested_fragments_without_unfolding_them() -> None:
     spreads = [f"fragment F{n} on Me {{ ...F{n + 1} ...F{n + 1} }}" for n in range(60)]
-    text = "{ me { ...F0 } }" + " ".join(spreads) + " fragment F60 on Me { id }"
-    error = await refusal(ctx, text)  # 2**60 fields, measured in no time
-    assert "fields; the limit" in error["message"]
+    (error,) = problems("{ me { ...F0 } }" + " ".join(spreads) + " fragment F60 on Me { id }")
+    assert f"{2**60 + 1} fields; the limit" in error.message
 
 
 async def test_survives_fragments_in_a_circle_and_unknown_ones(ctx: Context) -> None:
@@ -52,3 +78,20 @@ async def test_survives_fragments_in_a_circle_and_unknown_ones(ctx: Context) -> 
 async def test_refuses_endless_documents_before_reading_them(ctx: Context) -> None:
     error = await refusal(ctx, "{" + "me{id}" * 5_000 + "}")
     assert "5000 tokens" in error["message"]
+
+
+def test_refuses_more_fragments_than_validation_can_compare_quickly() -> None:
+    names = range(FRAGMENTS_MAX + 1)
+    text = "{ me {" + " ".join(f"...F{n}" for n in names) + "} }"
+    (error,) = problems(text + " ".join(f"fragment F{n} on Me {{ id }}" for n in names))
+    assert error.message == "This document has 101 fragments; the limit is 100."
+
+
+@pytest.mark.parametrize(
+    ("role", "budget"),
+    [(Role.OWNER, 50_000), (Role.VIEWER, 50_000), (Role.AGENT, 1_000), (Role.NOBODY, 100)],
+)
+def test_people_may_spend_more_than_agents_and_agents_more_than_nobody(
+    role: Role, budget: int
+) -> None:
+    assert LIMITS.budget(role) == budget

@@ -192,7 +192,7 @@ async def _batches(results: Any, readings: int) -> list[dict[str, Any]]:
     async with asyncio.timeout(10):
         while sum(len(batch["values"]) for batch in found) < readings:
             result = await anext(results)
-            assert result.errors is None, result.errors
+            assert not result.errors, result.errors
             found.append(result.data["readings"])
     return found
 
