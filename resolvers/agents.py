@@ -273,9 +273,10 @@ def _cursor(agent: Agent) -> str:
 def _behind(after: str) -> Q:
     try:
         name, id_ = json.loads(decode_cursor(after))
-    except (ValueError, TypeError):
+        name.encode()  # half a character, which no name holds
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise InvalidInput("after", "is not a cursor of this list") from None
-    if not isinstance(name, str) or not isinstance(id_, int) or "\x00" in name or id_ >= 2**31:
+    if type(id_) is not int or not 0 <= id_ < 2**31 or "\x00" in name:
         raise InvalidInput("after", "is not a cursor of this list")
     return Q(name__gt=name) | Q(name=name, id__gt=id_)
 

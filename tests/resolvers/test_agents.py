@@ -11,6 +11,7 @@ from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.events import AgentChanged
 from core.ids import secret_hash
 from core.mqtt_topics import encode_id
+from core.paging import encode_cursor
 from models.agents import Agent
 from models.tenants import Tenant
 from resolvers import agents
@@ -106,6 +107,25 @@ class TestReading:
         with pytest.raises(InvalidInput) as caught:
             await agents.list_agents(ctx, ALL, 10, after)
         assert caught.value.facts["field"] == "after"
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            '["a", -2147483649]',
+            '["a", -1]',
+            '["a", 2147483648]',
+            '["a", true]',
+            '["a", 1.5]',
+            '["a\\u0000", 1]',
+            '["\\ud800", 1]',
+            "[1, 1]",
+            '[["a"], 1]',
+            "[" * 100_000,
+        ],
+    )
+    async def test_refuses_a_cursor_that_no_row_has(self, ctx: Context, key: str) -> None:
+        with pytest.raises(InvalidInput, match="cursor of this list"):
+            await agents.list_agents(ctx, ALL, 10, encode_cursor(key))
 
     async def test_refuses_a_search_that_cannot_match(self, ctx: Context) -> None:
         for text in ("a\x00b", "x" * 256):
