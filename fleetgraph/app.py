@@ -20,17 +20,20 @@ from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.allow_list import load_allow_list
 from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.endpoint import Endpoint
-from fleetgraph.graphql.hint import hint
+from fleetgraph.graphql.hint import hint, page_or_hint
+from fleetgraph.graphql.http import Page
 from fleetgraph.graphql.incoming import read_request
+from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
 from fleetgraph.services import Services
-from fleetgraph.settings import Settings
+from fleetgraph.settings import GraphqlSettings, Settings
 from rest_compat.adapter import build_routes
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.openapi import build_openapi
 from schema.context import GraphQLContext
 from schema.execution.engine import Engine
+from schema.limits import Limits
 from schema.root import schema
 
 
@@ -59,7 +62,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     BadSettings for an allow-list that cannot be used.
     """
     edge = _edge(services, settings)
-    endpoint = Endpoint(edge, page=hint)
+    endpoint = Endpoint(edge, page=_page(settings.graphql))
 
     async def rest_caller(request: Request) -> Caller:
         return await caller_of(services.context(), request.headers)
@@ -78,6 +81,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
         routes=[
             *endpoint.routes(),
             *probe_routes(services.clock),
+            *page_routes(),
             Route("/openapi.json", openapi_document),
             *build_routes(
                 catalog,
@@ -95,6 +99,28 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     return app
 
 
+def limits_of(settings: GraphqlSettings) -> Limits:
+    """Return what one operation may ask for, as the settings say."""
+    return Limits(
+        depth_max=settings.depth_max,
+        aliases_max=settings.aliases_max,
+        fields_max=settings.fields_max,
+        root_fields_max=settings.root_fields_max,
+        tokens_max=settings.tokens_max,
+        cost_max=settings.cost_max,
+        agent_cost_max=settings.agent_cost_max,
+        seconds_max=settings.operation_seconds_max,
+        documents_max=settings.documents_max,
+        introspection=settings.introspection,
+    )
+
+
+def _page(settings: GraphqlSettings) -> Page:
+    """Return what the endpoint shows: GraphiQL asks for the schema, which no allow-list has."""
+    is_ide = settings.ide and settings.allow_list is None
+    return page_or_hint(graphiql_page) if is_ide else hint
+
+
 def _edge(services: Services, settings: Settings) -> Edge:
     async def caller_of_call(
         headers: Mapping[str, str], parameters: Mapping[str, object] | None
@@ -103,7 +129,7 @@ def _edge(services: Services, settings: Settings) -> Edge:
 
     path = settings.graphql.allow_list
     return Edge(
-        engine=Engine(schema),
+        engine=Engine(schema, limits_of(settings.graphql)),
         settings=settings.graphql,
         caller_of=caller_of_call,
         make_ctx=services.context,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from graphql import GraphQLSchema
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,49 +16,55 @@ from core.errors import InvalidInput, NotFound
 from rest_compat.calls import Call, CallerOf, ContextFor, Defer, Edge, EtagOf, Limiter, answer
 from rest_compat.catalog import Catalog
 from rest_compat.endpoints import Endpoint
+from rest_compat.executing import Engine, Operation
+from rest_compat.kept_answers import KeptAnswers
 from rest_compat.problem import Kind, problem_response
 
 _log: Final = logging.getLogger("fleetgraph.rest")
 _API: Final = "/api/v1"
 _UNSAFE_IN_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]")
 _REQUEST_ID_CHARS_MAX: Final = 128
+_CREDENTIALS: Final = ("authorization", "x-device-api-key")
 _METHOD_NOT_ALLOWED: Final = Kind(405, "Method not allowed", "Method not allowed")
 
 
 def build_routes(
     catalog: Catalog,
     *,
-    schema: GraphQLSchema,
+    engine: Engine,
     context_for: ContextFor,
     caller_of: CallerOf,
     new_request_id: Callable[[], str],
     limiter: Limiter | None = None,
     defer: Defer | None = None,
     etag_of: EtagOf | None = None,
+    kept: KeptAnswers | None = None,
     body_limit_bytes: int = 16 * 1024 * 1024,
     log: logging.Logger = _log,
 ) -> list[Route]:
     """Return the routes of every endpoint, then one that answers 404 to the rest of /api/v1.
 
-    `schema` is graphql-core's. More specific paths come first.
+    More specific paths come first.
     """
     edge = Edge(
-        schema,
+        catalog.schema,
         context_for,
         caller_of,
         new_request_id,
         limiter,
         defer,
         etag_of,
+        kept,
         body_limit_bytes,
         log,
     )
-    shapes: dict[str, dict[str, Endpoint]] = {}
+    shapes: dict[str, list[Served]] = {}
     for endpoint in catalog.endpoints:
-        shapes.setdefault(endpoint.shape, {})[endpoint.method] = endpoint
+        served = Served(endpoint, Operation(engine, endpoint))
+        shapes.setdefault(endpoint.shape, []).append(served)
     routes = []
     for shape in sorted(shapes, key=_specific_first):
-        first = next(iter(shapes[shape].values()))
+        first = shapes[shape][0].endpoint
         routes.append(Route(first.path, _Path(edge, shapes[shape]), name=first.name))
     unknown = _UnknownPath(new_request_id)
     return [*routes, Route(_API, unknown), Route(f"{_API}/{{path:path}}", unknown)]
@@ -75,13 +80,29 @@ def request_id_of(request: Request, new_request_id: Callable[[], str]) -> str:
     return given[:_REQUEST_ID_CHARS_MAX] or new_request_id()
 
 
+class Served(NamedTuple):
+    """An endpoint and the operation behind it, ready to run."""
+
+    endpoint: Endpoint
+    operation: Operation
+
+
 class _Path:
     """The endpoints of one path, by method, as an ASGI application."""
 
-    def __init__(self, edge: Edge, by_method: Mapping[str, Endpoint]) -> None:
+    def __init__(self, edge: Edge, served: Sequence[Served]) -> None:
         self._edge = edge
-        self._by_method = by_method
-        self._allow = ", ".join(sorted({*by_method} | ({"HEAD"} if "GET" in by_method else set())))
+        self._anonymous = {s.endpoint.method: s for s in served if s.endpoint.is_anonymous}
+        known = {s.endpoint.method: s for s in served if not s.endpoint.is_anonymous}
+        self._by_method = {**self._anonymous, **known}
+        methods = {*self._by_method} | ({"HEAD"} if "GET" in self._by_method else set())
+        self._allow = ", ".join(sorted(methods))
+
+    def _served(self, request: Request) -> Served | None:
+        method = "GET" if request.method == "HEAD" else request.method
+        is_known = any(name in request.headers for name in _CREDENTIALS)
+        found = None if is_known else self._anonymous.get(method)
+        return found or self._by_method.get(method)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -93,8 +114,8 @@ class _Path:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        endpoint = self._by_method.get("GET" if request.method == "HEAD" else request.method)
-        if endpoint is None:
+        served = self._served(request)
+        if served is None:
             reason = f"{request.url.path} answers to {self._allow}"
             return problem_response(
                 InvalidInput("method", reason),
@@ -103,7 +124,7 @@ class _Path:
                 headers={"Allow": self._allow},
             )
         path = {name: str(text) for name, text in request.path_params.items()}
-        return await answer(self._edge, Call(endpoint, request, request_id, path))
+        return await answer(self._edge, Call(*served, request, request_id, path))
 
 
 class _UnknownPath:

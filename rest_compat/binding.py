@@ -12,12 +12,14 @@ from graphql import (
     DirectiveNode,
     DocumentNode,
     GraphQLDirective,
+    GraphQLError,
     GraphQLInputType,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     VariableDefinitionNode,
+    coerce_input_value,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
@@ -29,11 +31,14 @@ from graphql import (
 from graphql.execution.values import get_argument_values
 from graphql.pyutils import did_you_mean, suggestion_list
 
-from rest_compat.answer_rules import answered_root, answering
+from core.errors import InvalidInput
+from rest_compat.answer_rules import answered_root, answering, check_stream
 from rest_compat.comments import comment_above, summary_and_description
 from rest_compat.endpoints import (
+    BODY_PLACES,
     METHODS,
     METHODS_WITH_BODY_MEMBERS,
+    Answering,
     Auth,
     Endpoint,
     Envelope,
@@ -42,12 +47,17 @@ from rest_compat.endpoints import (
     Place,
     names_in_path,
 )
+from rest_compat.inputs import fixed_value
 from rest_compat.mistakes import Mistake
 from rest_compat.selections import Member, members_of
 
 _PATH: Final = re.compile(r"(/([A-Za-z0-9._~-]+|\{[A-Za-z_]\w*\}))+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_TEXT_PLACES: Final = frozenset({Place.PATH, Place.QUERY, Place.HEADER})
+_STREAMING: Final = frozenset({"GET", "POST"})
+_TEXT_PLACES: Final = frozenset(
+    {Place.PATH, Place.QUERY, Place.HEADER, Place.FIXED, Place.IF_MATCH}
+)
+_WHOLE_BODY: Final = ("body", "raw", "lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,10 @@ class Binding:
         roots = self._root_members()
         answer = answering(self.schema, options, roots, self._fragments(), method)
         key, root = answered_root(roots)
+        follows = self.operation.operation is OperationType.SUBSCRIPTION
+        check_stream(self.schema, answer, root, follows=follows)
+        auth = Auth(options["auth"])
+        self._check_edge(method, auth, options, inputs, answer)
         summary, description = summary_and_description(comment_above(self.operation))
         return Endpoint(
             name=self.name,
@@ -78,15 +92,19 @@ class Binding:
             path=path,
             summary=summary,
             description=description,
-            auth=Auth(options["auth"]),
+            auth=auth,
             limit=Limit(options["limit"]),
             inputs=inputs,
             answering=answer,
             document=self.document,
             root_key=key,
             root_type=root.type,
+            is_idempotent=self._is_idempotent(method, auth, options),
+            is_anonymous=options["anonymous"],
+            body_limit_bytes=options.get("bodyLimit"),
             missing_is_not_found=(
-                answer.envelope is not Envelope.NONE
+                not follows
+                and answer.envelope is not Envelope.NONE
                 and not is_non_null_type(root.type)
                 and not is_leaf_type(get_named_type(root.type))
             ),
@@ -99,9 +117,48 @@ class Binding:
         method, path = given[0].upper(), options[given[0]]
         if not _PATH.fullmatch(path):
             raise Mistake(f"{path!r} is not a path of plain and {{variable}} segments")
+        if not self._may_use(method):
+            raise Mistake("a subscription answers to GET or POST")
         if method == "GET" and self.operation.operation is OperationType.MUTATION:
             raise Mistake("a mutation cannot answer to GET")
         return method, path
+
+    def _may_use(self, method: str) -> bool:
+        return self.operation.operation is not OperationType.SUBSCRIPTION or method in _STREAMING
+
+    def _is_idempotent(self, method: str, auth: Auth, options: Mapping[str, Any]) -> bool:
+        usual = (
+            method == "POST"
+            and auth is Auth.USER
+            and self.operation.operation is OperationType.MUTATION
+        )
+        wanted = options.get("idempotent")
+        if wanted and (self.operation.operation is not OperationType.MUTATION):
+            raise Mistake("idempotent is for mutations")
+        if wanted and auth is Auth.NONE:
+            raise Mistake("idempotent needs a caller, whose keys these are")
+        return usual if wanted is None else bool(wanted)
+
+    def _check_edge(
+        self,
+        method: str,
+        auth: Auth,
+        options: Mapping[str, Any],
+        inputs: tuple[Input, ...],
+        answer: Answering,
+    ) -> None:
+        if options["anonymous"] and auth is not Auth.NONE:
+            raise Mistake("anonymous goes with auth NONE")
+        limit = options.get("bodyLimit")
+        if limit is not None and (limit < 1 or not any(i.place in BODY_PLACES for i in inputs)):
+            raise Mistake("bodyLimit needs a body, and at least one byte")
+        if options.get("ifMatch") is not None and method in {"GET", "POST"}:
+            raise Mistake("ifMatch is for PUT, PATCH and DELETE")
+        page = answer.next_page
+        if page is not None and not any(
+            item.name == page.variable and item.place is Place.QUERY for item in inputs
+        ):
+            raise Mistake(f"next: ${page.variable} does not come from the query string")
 
     def _inputs(self, method: str, path: str, options: Mapping[str, Any]) -> tuple[Input, ...]:
         variables = {node.variable.name.value: node for node in self._variables()}
@@ -130,12 +187,17 @@ class Binding:
         for option, place, label in (
             ("body", Place.BODY, "body"),
             ("raw", Place.RAW, "body"),
+            ("lines", Place.LINES, "line"),
             ("optionalBearer", Place.BEARER, "Authorization"),
+            ("ifMatch", Place.IF_MATCH, "If-Match"),
         ):
             if options.get(option) is not None:
                 named.append((options[option], place, label))
-        if options.get("body") is not None and options.get("raw") is not None:
-            raise Mistake("the body goes to `body` or to `raw`, not to both")
+        named += [
+            (each["variable"], Place.FIXED, each["value"]) for each in _list(options, "fixed")
+        ]
+        if sum(options.get(name) is not None for name in _WHOLE_BODY) > 1:
+            raise Mistake("the body goes to one of `body`, `raw` and `lines`")
         places: dict[str, tuple[Place, str]] = {}
         for name, place, label in named:
             if name in places:
@@ -144,8 +206,7 @@ class Binding:
         return places
 
     def _usual_place(self, method: str, options: Mapping[str, Any]) -> Place:
-        takes_whole_body = options.get("body") is not None or options.get("raw") is not None
-        if takes_whole_body:
+        if any(options.get(name) is not None for name in _WHOLE_BODY):
             return Place.QUERY
         if options.get("query") is not None:
             return Place.MEMBER
@@ -187,8 +248,21 @@ def _check_input(item: Input, method: str) -> None:
         raise Mistake(f"${item.name} must be of the scalar Bytes to receive the raw body")
     if item.place is Place.BEARER and str(item.type) != "String":
         raise Mistake(f"${item.name} must be a nullable String to receive an optional token")
-    if method == "GET" and item.place in {Place.MEMBER, Place.BODY, Place.RAW}:
+    if item.place is Place.FIXED:
+        _check_fixed(item)
+    if item.place is Place.LINES and not is_list_type(get_nullable_type(item.type)):
+        raise Mistake(f"${item.name} must be a list to receive lines")
+    if item.place is Place.IF_MATCH and is_non_null_type(item.type):
+        raise Mistake(f"${item.name} must be nullable: If-Match may be absent")
+    if method == "GET" and item.place in BODY_PLACES:
         raise Mistake(f"${item.name} would come from a body, and GET has none")
+
+
+def _check_fixed(item: Input) -> None:
+    try:
+        coerce_input_value(fixed_value(item), item.type)
+    except (InvalidInput, GraphQLError) as error:
+        raise Mistake(f"${item.name} cannot be {item.label!r}: {error}") from None
 
 
 def without_rest(document: DocumentNode) -> DocumentNode:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from inspect import isawaitable
 from typing import Any
 
-from graphql import GraphQLError, GraphQLSchema, execute
+from graphql import GraphQLSchema
 from graphql.execution.values import get_variable_values
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from core.callers import NOBODY, Caller
-from core.errors import AppError, ErrorCode, Unauthenticated, Unavailable
-from rest_compat.answers import etag_matches, not_modified, to_response
+from core.errors import AppError, ErrorCode, InvalidInput, Unauthenticated, Unavailable
+from rest_compat.answers import to_response
+from rest_compat.bodies import check_media_type, parse_lines, read_body
 from rest_compat.endpoints import Auth, Codec, Endpoint, Fallback, Place
-from rest_compat.inputs import read_body, read_variables
-from rest_compat.problem import TRANSIENT, expected_error, invalid_variable, problem_response
+from rest_compat.etags import etag_matches, not_modified
+from rest_compat.executing import Operation, Unexpected
+from rest_compat.inputs import read_variables
+from rest_compat.kept_answers import KeptAnswers, answer_once
+from rest_compat.problem import TRANSIENT, invalid_variable, problem_response
+from rest_compat.streams import streamed
 
 PATIENCE_SECONDS = 8.0
 """How long an endpoint with a fallback may take; an agent waits 30 s and counts what is late."""
@@ -68,6 +73,7 @@ class Edge:
     limiter: Limiter | None
     defer: Defer | None
     etag_of: EtagOf | None
+    kept: KeptAnswers | None
     body_limit_bytes: int
     log: logging.Logger
 
@@ -77,6 +83,7 @@ class Call:
     """One request on its way through an endpoint."""
 
     endpoint: Endpoint
+    operation: Operation
     request: Request
     request_id: str
     path: Mapping[str, str]
@@ -92,17 +99,24 @@ async def answer(edge: Edge, call: Call) -> Response:
     except ClientDisconnect:
         return Response(status_code=400)  # nobody reads it
     except AppError as error:
+        if error.code is ErrorCode.INTERNAL and not isinstance(error, Unexpected):
+            _log_failure(edge, call, error)
         response = await _failed(edge, call, error)
     except Exception as error:
-        edge.log.exception("%s failed", call.endpoint.name, extra={"request_id": call.request_id})
-        response = await _failed(edge, call, _Unexpected(str(error)))
+        _log_failure(edge, call, error)
+        response = await _failed(edge, call, Unexpected(str(error)))
     for name, value in call.headers.items():
         response.headers.setdefault(name, value)
     return response
 
 
-class _Unexpected(AppError):
-    """Anything that no use case foresaw; its text is for the log only."""
+def _log_failure(edge: Edge, call: Call, error: Exception) -> None:
+    edge.log.error(
+        "%s failed",
+        call.endpoint.name,
+        exc_info=error,
+        extra={"request_id": call.request_id},
+    )
 
 
 async def _perform_in_time(edge: Edge, call: Call) -> Response:
@@ -126,16 +140,46 @@ async def _perform(edge: Edge, call: Call) -> Response:
     endpoint, request = call.endpoint, call.request
     caller = await _known_caller(edge, call)
     if endpoint.reads_body and call.body is None:
-        call.body = await read_body(request, edge.body_limit_bytes)
+        call.body = await _read_body(edge, call)
     given = read_variables(endpoint, request, call.path, call.body or b"")
     if_none_match = request.headers.get("if-none-match")
-    coerced = _coerced(edge, endpoint, given)
     if endpoint.answering.codec is Codec.ETAG and if_none_match and edge.etag_of:
-        etag = await edge.etag_of(endpoint, caller, coerced)
+        etag = await edge.etag_of(endpoint, caller, _coerced(edge, endpoint, given))
         if etag is not None and etag_matches(if_none_match, etag):
             return not_modified(etag, None, {})
-    data = await _execute(edge, call, caller, given)
-    return to_response(endpoint, data, call.path, if_none_match)
+    context = _context(edge, call, caller)
+
+    async def work() -> Response:
+        if endpoint.is_subscription:
+            return streamed(endpoint, await call.operation.follow(given, context), call.request_id)
+        data = await call.operation.run(given, context)
+        return to_response(endpoint, data, request, call.request_id)
+
+    try:
+        return await answer_once(edge.kept, endpoint, caller, request, call.body or b"", work)
+    except InvalidInput as error:
+        raise _at_its_line(call, error) from None
+
+
+async def _read_body(edge: Edge, call: Call) -> bytes:
+    own = call.endpoint.body_limit_bytes
+    limit = edge.body_limit_bytes if own is None else min(own, edge.body_limit_bytes)
+    body = await read_body(call.request, limit)
+    if body:
+        check_media_type(call.endpoint, call.request)
+    return body
+
+
+_ITEM = re.compile(r"line\[(\d+)\](.*)")
+
+
+def _at_its_line(call: Call, error: InvalidInput) -> InvalidInput:
+    """Name the line of the body instead of the place in the list made from it."""
+    found = _ITEM.fullmatch(str(error.facts.get("field", "")))
+    if found is None or not any(item.place is Place.LINES for item in call.endpoint.inputs):
+        return error
+    number = parse_lines(call.body or b"")[1][int(found[1])]
+    return InvalidInput(f"line {number}{found[2]}", str(error.facts["reason"]))
 
 
 async def _known_caller(edge: Edge, call: Call) -> Caller:
@@ -166,37 +210,9 @@ def _coerced(edge: Edge, endpoint: Endpoint, given: dict[str, Any]) -> Mapping[s
     return values.coerced
 
 
-async def _execute(
-    edge: Edge, call: Call, caller: Caller, given: dict[str, Any]
-) -> Mapping[str, Any]:
+def _context(edge: Edge, call: Call, caller: Caller) -> object:
     client = call.request.client
-    context = edge.context_for(caller, call.request_id, client.host if client else "")
-    result = execute(
-        edge.schema, call.endpoint.document, context_value=context, variable_values=given
-    )
-    if isawaitable(result):
-        result = await result
-    if result.errors:
-        raise _first_error(edge, call, result.errors)
-    return result.data or {}
-
-
-def _first_error(edge: Edge, call: Call, errors: list[GraphQLError]) -> AppError:
-    """Log every unexpected error; return the first of all."""
-    found: list[AppError] = []
-    for error in errors:
-        expected = expected_error(error, call.endpoint.inputs)
-        if expected is None or expected.code is ErrorCode.INTERNAL:
-            edge.log.error(
-                "%s failed at %s: %s",
-                call.endpoint.name,
-                ".".join(map(str, error.path or ())),
-                error.message,
-                exc_info=error.original_error or error,
-                extra={"request_id": call.request_id},
-            )
-        found.append(expected or _Unexpected(error.message))
-    return found[0]
+    return edge.context_for(caller, call.request_id, client.host if client else "")
 
 
 async def _failed(edge: Edge, call: Call, error: AppError) -> Response:
@@ -228,7 +244,7 @@ async def _is_deferred(edge: Edge, call: Call) -> bool:
 
     try:
         if call.endpoint.reads_body and call.body is None:
-            call.body = await read_body(call.request, edge.body_limit_bytes)
+            call.body = await _read_body(edge, call)
         return await edge.defer(
             Deferred(
                 call.endpoint,

@@ -38,9 +38,10 @@ class CatalogError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every endpoint of the REST API, in the order of files and lines."""
+    """Every endpoint of the REST API, in the order of files and lines, and the schema below."""
 
     endpoints: tuple[Endpoint, ...]
+    schema: GraphQLSchema
 
 
 def load_catalog(schema: GraphQLSchema, directory: Path | Traversable | None = None) -> Catalog:
@@ -62,7 +63,7 @@ def load_catalog(schema: GraphQLSchema, directory: Path | Traversable | None = N
     problems += _clashes(endpoints)
     if problems:
         raise CatalogError(problems)
-    return Catalog(tuple(endpoints))
+    return Catalog(tuple(endpoints), schema)
 
 
 def _with_directive(schema: GraphQLSchema) -> tuple[GraphQLSchema, GraphQLDirective]:
@@ -139,14 +140,16 @@ def place_of(node: OperationDefinitionNode | DirectiveNode, file_name: str) -> s
 
 
 def _clashes(endpoints: list[Endpoint]) -> Iterator[str]:
-    owners: dict[tuple[str, str], Endpoint] = {}
+    owners: dict[tuple[str, str, bool], Endpoint] = {}
     names: dict[str, Endpoint] = {}
     spellings: dict[str, Endpoint] = {}
     for endpoint in endpoints:
         spelt = spellings.setdefault(endpoint.shape, endpoint)
         if spelt.path != endpoint.path:
             yield f"{endpoint.place}: name the variables of {endpoint.path} as in {spelt.path} ({spelt.place})"
-        first = owners.setdefault((endpoint.method, endpoint.shape), endpoint)
+        first = owners.setdefault(
+            (endpoint.method, endpoint.shape, endpoint.is_anonymous), endpoint
+        )
         if first is not endpoint:
             route = f"{endpoint.method} {endpoint.path}"
             yield f"{endpoint.place}: {route} is answered by {first.name} ({first.place}) already"

@@ -13,11 +13,15 @@ from graphql import (
     GraphQLInputType,
     GraphQLOutputType,
     OperationDefinitionNode,
+    OperationType,
 )
 
 from core.errors import ErrorCode
 
 METHODS = ("get", "post", "put", "patch", "delete")
+PROBLEM_MEMBERS = frozenset(
+    {"type", "title", "status", "detail", "code", "error", "message", "requestId", "facts"}
+)
 METHODS_WITH_BODY_MEMBERS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -45,6 +49,8 @@ class Codec(StrEnum):
     JSON = "JSON"
     ETAG = "ETAG"
     TEXT = "TEXT"
+    NDJSON = "NDJSON"
+    SSE = "SSE"
 
 
 class Envelope(StrEnum):
@@ -55,7 +61,6 @@ class Envelope(StrEnum):
     SUCCESS = "SUCCESS"
     STATUS = "STATUS"
     LIST = "LIST"
-    OBJECT = "OBJECT"
     NONE = "NONE"
 
 
@@ -76,12 +81,18 @@ class Place(StrEnum):
     MEMBER = "member"  # of the JSON body
     BODY = "body"  # the whole JSON body
     RAW = "raw"  # the body's bytes
+    LINES = "lines"  # a list from NDJSON
     BEARER = "bearer"
+    IF_MATCH = "if-match"
+    FIXED = "fixed"  # a text in the directive
+
+
+BODY_PLACES = frozenset({Place.MEMBER, Place.BODY, Place.RAW, Place.LINES})
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A variable of the operation; `label` is what the caller knows it by."""
+    """A variable of the operation; `label` is what the caller knows it by, or a fixed text."""
 
     name: str
     label: str
@@ -94,12 +105,14 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class ErrorTitle:
-    """The short title a client of one endpoint expects of an error."""
+    """The short title a client of one endpoint expects of an error, and members beside it."""
 
     code: ErrorCode
     title: str
     field: str | None = None
     status: int | None = None
+    fact: str | None = None
+    members: tuple[tuple[str, str], ...] = ()  # (dotted path in the body, fact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +124,40 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyed:
+    """A list of objects, at a dotted path, that is answered as an object by one member."""
+
+    at: tuple[str, ...]
+    by: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NextPage:
+    """The query parameter and the control members that make `Link: …; rel="next"`."""
+
+    variable: str
+    member: str
+    when: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answering:
     """The part of `@rest` that is about the answer; see rest.graphql for each option."""
 
     status: int = 200
     outcome: str | None = None
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    messages: Mapping[str, str] = field(default_factory=dict)  # by outcome
     codec: Codec = Codec.JSON
     envelope: Envelope = Envelope.ROOT_FIELD
+    is_object: bool = False
     message: str | None = None
+    tells_request_id: bool = False
     count: str | None = None
     rows: Rows | None = None
+    keyed: tuple[Keyed, ...] = ()
+    next_page: NextPage | None = None
     omit_null: tuple[tuple[str, ...], ...] = ()
     response_headers: tuple[tuple[str, str], ...] = ()  # (header, control member)
     errors: tuple[ErrorTitle, ...] = ()
@@ -139,6 +175,9 @@ class Endpoint:
         document: the operation and its fragments without `@rest`, ready to execute.
         missing_is_not_found: a null in the first root field means 404.
         root_type: the GraphQL type of the first root field that reaches the body.
+        is_idempotent: an Idempotency-Key is honoured.
+        is_anonymous: answers only who shows no credential.
+        body_limit_bytes: the most bytes of a body; None: the program's limit.
     """
 
     name: str
@@ -156,6 +195,9 @@ class Endpoint:
     root_key: str
     root_type: GraphQLOutputType
     missing_is_not_found: bool
+    is_idempotent: bool = False
+    is_anonymous: bool = False
+    body_limit_bytes: int | None = None
 
     @property
     def operation(self) -> OperationDefinitionNode:
@@ -177,9 +219,14 @@ class Endpoint:
         return shape_of(self.path)
 
     @property
+    def is_subscription(self) -> bool:
+        """Whether the answer is a stream of events."""
+        return self.operation.operation is OperationType.SUBSCRIPTION
+
+    @property
     def reads_body(self) -> bool:
         """Whether any input comes from the body."""
-        return any(item.place in {Place.MEMBER, Place.BODY, Place.RAW} for item in self.inputs)
+        return any(item.place in BODY_PLACES for item in self.inputs)
 
 
 def names_in_path(path: str) -> tuple[str, ...]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
-import orjson
 from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
@@ -22,37 +19,14 @@ from graphql import (
 )
 from starlette.requests import Request
 
-from core.errors import InvalidInput, PayloadTooLarge
-from core.payloads import inflate
+from core.errors import InvalidInput, PreconditionFailed
+from rest_compat.bodies import ABSENT, is_form, media_type_of, parse_form, parse_json, parse_lines
 from rest_compat.endpoints import Endpoint, Input, Place
+from rest_compat.etags import etags_in
 
-DEPTH_MAX: Final = 200  # orjson writes 254 levels; the answer may wrap what came in
-FORM_FIELDS_MAX: Final = 1000
-_THREAD_FROM_BYTES: Final = 128 * 1024
-_FORM: Final = "application/x-www-form-urlencoded"
 _INT: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _FLOAT: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
-_ABSENT: Final = object()
-
-
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """Return the body without its compression. Raises PayloadTooLarge, InvalidInput."""
-    stated = request.headers.get("content-length", "")
-    if stated.isdecimal() and int(stated[:19]) > limit_bytes:
-        raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
-    parts: list[bytes] = []
-    room = limit_bytes
-    async for part in request.stream():
-        room -= len(part)
-        if room < 0:
-            raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
-        parts.append(part)
-    body = b"".join(parts)
-    encoding = request.headers.get("content-encoding")
-    if encoding and len(body) >= _THREAD_FROM_BYTES:
-        return await asyncio.to_thread(inflate, body, encoding, limit_bytes)
-    return inflate(body, encoding, limit_bytes)
 
 
 def read_variables(
@@ -64,12 +38,15 @@ def read_variables(
     """
     members = _Members(request, body) if endpoint.reads_body else None
     variables: dict[str, Any] = {}
+    missing: list[str] = []
     for item in endpoint.inputs:
         value = _value(item, request, path, members)
-        if value is not _ABSENT:
+        if value is not ABSENT:
             variables[item.name] = value
         elif item.required:
-            raise InvalidInput(item.label, "is required")
+            missing.append(item.label)
+    if missing:
+        raise InvalidInput(missing[0], "is required", missing=missing)
     return variables
 
 
@@ -84,8 +61,7 @@ class _Members:
 
     def __init__(self, request: Request, body: bytes) -> None:
         self.bytes = body
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        self.is_form = media_type == _FORM
+        self.is_form = is_form(media_type_of(request))
         self._parsed: Any = None
         self._is_parsed = False
 
@@ -93,23 +69,23 @@ class _Members:
     def parsed(self) -> Any:
         """JSON, or the form's fields as lists of texts; absent when the body is empty."""
         if not self._is_parsed:
-            self._parsed = _parse_form(self.bytes) if self.is_form else _parse_json(self.bytes)
+            self._parsed = parse_form(self.bytes) if self.is_form else parse_json(self.bytes)
             self._is_parsed = True
         return self._parsed
 
     def whole(self, item: Input) -> Any:
-        if self.is_form and self.parsed is not _ABSENT:
+        if self.is_form and self.parsed is not ABSENT:
             return {name: texts[-1] for name, texts in self.parsed.items()}
         return _relaxed(item.type, self.parsed)
 
     def member(self, item: Input) -> Any:
         members = self.parsed
-        if members is _ABSENT or members is None:
-            return _ABSENT
+        if members is ABSENT or members is None:
+            return ABSENT
         if not isinstance(members, dict):
             raise InvalidInput("body", "must be a JSON object")
         if item.label not in members:
-            return _ABSENT
+            return ABSENT
         if self.is_form:
             return _from_texts(item, members[item.label])
         return _relaxed(item.type, members[item.label])
@@ -124,63 +100,43 @@ def _value(item: Input, request: Request, path: Mapping[str, str], members: _Mem
     if item.place is Place.HEADER:
         return _from_texts(item, request.headers.getlist(item.label))
     if item.place is Place.BEARER:
-        return bearer_of(request) or _ABSENT
+        return bearer_of(request) or ABSENT
+    if item.place is Place.FIXED:
+        return fixed_value(item)
+    if item.place is Place.IF_MATCH:
+        return _version(item, request.headers.get("if-match"))
     assert members is not None
     if item.place is Place.RAW:
         return members.bytes
+    if item.place is Place.LINES:
+        return [_relaxed(_item_type(item), each) for each in parse_lines(members.bytes)[0]]
     value = members.whole(item) if item.place is Place.BODY else members.member(item)
     if isinstance(value, str):
         _refuse_nul(item, value)
     return value
 
 
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-"""Half of a character: JavaScript writes it when it cuts a text within an emoji. An agent that
-does must not be refused, or it goes silent."""
+def fixed_value(item: Input) -> Any:
+    """Return what the directive says a variable is."""
+    return _from_texts(item, [item.label])
 
 
-def _parse_json(body: bytes) -> Any:
-    if not body.strip():
-        return _ABSENT
+def _item_type(item: Input) -> GraphQLInputType:
+    found: GraphQLInputType = get_nullable_type(item.type).of_type  # type: ignore[union-attr]
+    return found
+
+
+def _version(item: Input, if_match: str | None) -> Any:
+    """Return the version in If-Match; what cannot be a version is not the current one."""
+    if if_match is None or if_match.strip() == "*":
+        return ABSENT
+    tags = etags_in(if_match)
+    if len(tags) > 1:
+        raise InvalidInput(item.label, "must name one ETag")
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        mended = _LONE_SURROGATE.sub(rb"\\ufffd", body)
-        if mended == body:
-            raise InvalidInput("body", f"is not JSON: {error}") from None
-        return _parse_json(mended)
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX:
-        _refuse_depth(parsed)
-    return parsed
-
-
-def _refuse_depth(parsed: Any) -> None:
-    level = [parsed]
-    for _ in range(DEPTH_MAX):
-        deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper += value.values()
-            elif isinstance(value, list):
-                deeper += value
-        if not deeper:
-            return
-        level = deeper
-    raise InvalidInput("body", f"is nested more than {DEPTH_MAX} levels")
-
-
-def _parse_form(body: bytes) -> Any:
-    fields: dict[str, list[str]] = {}
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX)
-    except ValueError:
-        raise InvalidInput("body", "is not a form of at most 1000 fields in UTF-8") from None
-    for name, text in pairs:
-        fields.setdefault(name, []).append(text)
-    return fields or _ABSENT
+        return _from_texts(item, tags or ["-"])
+    except InvalidInput:
+        raise PreconditionFailed("If-Match is not the ETag of the current version") from None
 
 
 def _from_texts(item: Input, texts: Sequence[str]) -> Any:
@@ -190,9 +146,9 @@ def _from_texts(item: Input, texts: Sequence[str]) -> Any:
         inner = get_nullable_type(type_.of_type)
         parts = [part.strip() for text in texts for part in text.split(",")]
         values = [_from_text(item, inner, part) for part in parts if part]
-        return values if texts else _ABSENT
+        return values if texts else ABSENT
     if not texts or (not texts[-1] and type_ is not GraphQLString):
-        return _ABSENT
+        return ABSENT
     return _from_text(item, type_, texts[-1])
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from graphql import GraphQLSchema, get_nullable_type, is_list_type
+from graphql import GraphQLSchema
 
 from core.errors import ErrorCode
-from rest_compat.answer_rules import is_control
 from rest_compat.catalog import Catalog
 from rest_compat.endpoints import Auth, Codec, Endpoint, Envelope, Fallback, Input, Place
-from rest_compat.openapi_types import JsonSchema, Types, object_schema, rows_of, without_null
+from rest_compat.openapi_bodies import BodyOf
+from rest_compat.openapi_types import JsonSchema, Types, object_schema
 from rest_compat.problem import KINDS, PROBLEM_JSON
-from rest_compat.selections import Member, below, members_of
 
 _PARAMETERS: Final = {Place.PATH: "path", Place.QUERY: "query", Place.HEADER: "header"}
 _SECURITY: Final[Mapping[Auth, list[dict[str, list[str]]]]] = {
@@ -83,11 +82,7 @@ class _Operation:
         self._schema = schema
         self._types = types
         self._endpoint = endpoint
-        root = schema.get_root_type(endpoint.operation.operation)
-        assert root is not None
-        self._roots = members_of(
-            schema, root, [endpoint.operation.selection_set], endpoint.fragments
-        )
+        self._body = BodyOf(schema, types, endpoint)
 
     def document(self) -> JsonSchema:
         endpoint = self._endpoint
@@ -188,82 +183,8 @@ class _Operation:
         if answering.codec is Codec.TEXT:
             response["content"] = {"text/plain": {"schema": {"type": "string"}}}
         elif answering.envelope is not Envelope.NONE:
-            response["content"] = {"application/json": {"schema": self._body()}}
+            response["content"] = {"application/json": {"schema": self._body.schema()}}
         return response
-
-    def _body(self) -> JsonSchema:
-        endpoint, answering = self._endpoint, self._endpoint.answering
-        root = self._roots[endpoint.root_key]
-        fragments = endpoint.fragments
-        if answering.codec is Codec.ETAG:
-            document = below(self._schema, root, fragments)["document"]
-            return self._types.of_member(document, fragments)
-        if answering.envelope is Envelope.OBJECT:
-            plain = {key: each for key, each in self._roots.items() if not is_control(key)}
-            body = self._types.of_members(plain, fragments, answering.omit_null)
-            return self._counted(self._never_missing(body))
-        if answering.envelope is Envelope.LIST:
-            member, omitted = self._list_member(root)
-            return without_null(self._types.of_member(member, fragments, omitted))
-        value = self._types.of_member(root, fragments, answering.omit_null, is_root=True)
-        if endpoint.missing_is_not_found:
-            value = without_null(value)
-        return self._enveloped(self._counted(value), root)
-
-    def _never_missing(self, body: JsonSchema) -> JsonSchema:
-        key = self._endpoint.root_key
-        if self._endpoint.missing_is_not_found:
-            properties = body["properties"]
-            return {**body, "properties": {**properties, key: without_null(properties[key])}}
-        return body
-
-    def _list_member(self, root: Member) -> tuple[Member, list[tuple[str, ...]]]:
-        """Return the list inside the root field, and which members of its items are omitted."""
-        omitted = list(self._endpoint.answering.omit_null)
-        while not is_list_type(get_nullable_type(root.type)):
-            inside = below(self._schema, root, self._endpoint.fragments)
-            key, root = next(each for each in inside.items() if not is_control(each[0]))
-            omitted = [path[1:] for path in omitted if path[0] == key and len(path) > 1]
-        return root, omitted
-
-    def _counted(self, body: JsonSchema) -> JsonSchema:
-        rows = self._endpoint.answering.rows
-        if rows is not None:
-            properties = body["properties"]
-            listed = rows_of(properties[rows.member])
-            body = {**body, "properties": {**properties, rows.member: listed}}
-        if self._endpoint.answering.count is None:
-            return body
-        return _with_members({"count": {"type": "integer"}}, body)
-
-    def _enveloped(self, value: JsonSchema, root: Member) -> JsonSchema:
-        answering = self._endpoint.answering
-        front: dict[str, JsonSchema] = {}
-        if answering.envelope is Envelope.SUCCESS:
-            front["success"] = {"const": True}
-        elif answering.envelope is Envelope.STATUS:
-            front["status"] = {"const": "ok"}
-        elif answering.envelope is not Envelope.DATA:
-            return value
-        if answering.message is not None:
-            front["message"] = {"type": "string"}
-        if not root.selection_sets and not is_list_type(get_nullable_type(root.type)):
-            return object_schema(front, front)
-        if answering.envelope is Envelope.DATA:
-            return object_schema({**front, "data": value}, [*front, "data"])
-        return _with_members(front, value)
-
-
-def _with_members(front: Mapping[str, JsonSchema], body: JsonSchema) -> JsonSchema:
-    """Return the schema of an object with members put in front of its own."""
-    if "anyOf" in body:
-        return {"anyOf": [_with_members(front, form) for form in body["anyOf"]]}
-    properties = {**front, **body["properties"]}
-    return {
-        **body,
-        "properties": properties,
-        "required": [*front, *(name for name in body.get("required", ()) if name not in front)],
-    }
 
 
 def _with_default(schema: JsonSchema, item: Input) -> JsonSchema:

@@ -169,13 +169,15 @@ class Types:
         members: Mapping[str, Member],
         fragments: Fragments,
         omitted: Iterable[tuple[str, ...]] = (),
+        *,
+        are_roots: bool = False,
     ) -> JsonSchema:
-        """Return the schema of an object with these members."""
+        """Return the schema of an object with these members; roots hide what controls them."""
         properties: dict[str, JsonSchema] = {}
         required = []
         for key, member in members.items():
             below = [path[1:] for path in omitted if path[0] == key and len(path) > 1]
-            schema = self.of_member(member, fragments, below)
+            schema = self.of_member(member, fragments, below, is_root=are_roots)
             is_omitted = (key,) in omitted
             if is_omitted:
                 schema = without_null(schema)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
-from graphql import GraphQLError, VariableNode
+from graphql import GraphQLError, VariableDefinitionNode, VariableNode
 from starlette.responses import Response
 
 from core.errors import AppError, ErrorCode, InvalidInput
-from rest_compat.endpoints import Answering, Envelope, Input
+from rest_compat.endpoints import Answering, Envelope, ErrorTitle, Input
 
 PROBLEM_JSON: Final = "application/problem+json"
 TRANSIENT: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL, ErrorCode.RATE_LIMITED})
@@ -41,6 +41,14 @@ KINDS: Final[Mapping[ErrorCode, Kind]] = {
 }
 
 
+HEADER_KINDS: Final[Mapping[str, Kind]] = {
+    "Content-Type": Kind(415, "Unsupported media type", "Unsupported media type"),
+    "Content-Encoding": Kind(415, "Unsupported encoding", "Unsupported media type"),
+    "Idempotency-Key": Kind(422, "Key used for something else", "Invalid idempotency key"),
+}
+"""Invalid input in these headers has a status of its own, whatever titles an endpoint gives."""
+
+
 def problem_response(
     error: AppError,
     *,
@@ -55,7 +63,8 @@ def problem_response(
     `answering` brings the titles of one endpoint; `kind` replaces the table's entry, `more` adds
     members. The detail of INTERNAL is never told.
     """
-    kind = kind or _kind_for(error, answering)
+    entry = _entry_for(error, answering)
+    kind = kind or _kind_for(error, entry)
     is_internal = error.code is ErrorCode.INTERNAL
     detail = f"Something went wrong; quote request {request_id}" if is_internal else error.message
     body: dict[str, object] = {
@@ -72,6 +81,9 @@ def problem_response(
         body["facts"] = error.facts
     if answering is not None and answering.envelope is Envelope.SUCCESS:
         body["success"] = False
+    if entry is not None and not is_internal:
+        for name, fact in entry.members:
+            _tell(body, name.split("."), {**error.facts, "message": detail}.get(fact))
     seconds = error.facts.get("retry_after_seconds")
     if error.code is ErrorCode.RATE_LIMITED and isinstance(seconds, int):
         body["retryAfter"] = _duration_text(seconds)
@@ -84,13 +96,34 @@ def problem_response(
     )
 
 
-def _kind_for(error: AppError, answering: Answering | None) -> Kind:
-    kind = KINDS[error.code]
+def _entry_for(error: AppError, answering: Answering | None) -> ErrorTitle | None:
     field = str(error.facts.get("field", ""))
     for entry in answering.errors if answering else ():
-        if entry.code is error.code and _is_about(field, entry.field):
-            return Kind(entry.status or kind.status, kind.title, entry.title)
-    return kind
+        knows = entry.fact is None or entry.fact in error.facts
+        if entry.code is error.code and knows and _is_about(field, entry.field):
+            return entry
+    return None
+
+
+def _kind_for(error: AppError, entry: ErrorTitle | None) -> Kind:
+    if error.code is ErrorCode.INVALID_INPUT and error.facts.get("field") in HEADER_KINDS:
+        return HEADER_KINDS[str(error.facts["field"])]
+    kind = KINDS[error.code]
+    return kind if entry is None else Kind(entry.status or kind.status, kind.title, entry.title)
+
+
+def _tell(body: dict[str, object], path: list[str], value: object) -> None:
+    """Put a fact at a dotted path; nothing is told of a fact that the error does not know."""
+    if value is None:
+        return
+    inside: Any = body
+    for part in path[:-1]:
+        name = part.removesuffix("[]")
+        inside = inside.setdefault(name, [{}] if part.endswith("[]") else {})
+        if isinstance(inside, list):
+            inside = inside[0]
+    name = path[-1].removesuffix("[]")
+    inside[name] = [value] if path[-1].endswith("[]") and not isinstance(value, list) else value
 
 
 def _is_about(field: str, wanted: str | None) -> bool:
@@ -117,26 +150,43 @@ def _duration_text(seconds: int) -> str:
 
 
 def expected_error(error: GraphQLError, inputs: Iterable[Input]) -> AppError | None:
-    """Return the expected failure behind an error of the execution; None for anything else."""
+    """Return the expected failure behind an error of the engine; None for anything else."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         for node in cause.nodes or ():
-            if isinstance(node, VariableNode):
-                return _invalid(node.name.value, cause, inputs)
+            if isinstance(node, VariableNode | VariableDefinitionNode):
+                return invalid_variable(cause, inputs)
         cause = cause.original_error
-    return cause if isinstance(cause, AppError) else None
+    if isinstance(cause, AppError):
+        return cause
+    code = str((error.extensions or {}).get("code"))
+    if code in KINDS and code != ErrorCode.INTERNAL:
+        return _told(error, ErrorCode(code))
+    return None
+
+
+def _told(error: GraphQLError, code: ErrorCode) -> AppError:
+    """Return what the engine itself refused, which comes with a code and no AppError."""
+    facts = {key: value for key, value in (error.extensions or {}).items() if key != "code"}
+    told = AppError(error.message, **facts)
+    told.code = code  # type: ignore[misc]  # elsewhere the class fixes it
+    return told
 
 
 def invalid_variable(error: GraphQLError, inputs: Iterable[Input]) -> InvalidInput:
     """Return a refused variable as InvalidInput, named as the caller knows it."""
     name = ""
     for node in error.nodes or ():
-        name = node.variable.name.value  # type: ignore[attr-defined]
+        if isinstance(node, VariableDefinitionNode):
+            name = node.variable.name.value
+        elif isinstance(node, VariableNode):
+            name = node.name.value
     return _invalid(name, error, inputs)
 
 
 def _invalid(name: str, error: GraphQLError, inputs: Iterable[Input]) -> InvalidInput:
-    label = next((each.label for each in inputs if each.name == name), name or "request")
+    item = next((each for each in inputs if each.name == name), None)
+    label = item.label if item else name or "request"
     head, _, reason = error.message.partition(": ")
     if "not to be None" in reason:
         reason = "must not be null"

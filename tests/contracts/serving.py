@@ -66,7 +66,7 @@ class Api:
                 *self.endpoint.routes(),
                 *build_routes(
                     load_catalog(graph),
-                    schema=graph,
+                    engine=edge.engine,
                     context_for=self.graphql_context,
                     caller_of=self.rest_caller,
                     new_request_id=lambda: ctx.ids.uuid().hex,

@@ -13,7 +13,7 @@ from models.current_states import CurrentState
 from models.target_states import TargetState
 from rest_compat.answer_rules import is_control
 from rest_compat.catalog import load_catalog
-from rest_compat.endpoints import Codec, Endpoint, Envelope, names_in_path
+from rest_compat.endpoints import Codec, Endpoint, names_in_path
 from rest_compat.rows import with_rows
 from schema.root import schema
 from tests.contracts.serving import Api, give_key, sign_in
@@ -33,7 +33,7 @@ def _expected(endpoint: Endpoint, data: Mapping[str, Any]) -> Any:
     answering = endpoint.answering
     if answering.codec is Codec.ETAG:
         return root["document"]
-    body = dict(data) if answering.envelope is Envelope.OBJECT else root
+    body = dict(data) if answering.is_object else root
     if answering.rows:
         body = with_rows(body, answering.rows.member, answering.rows.newest_by)
     if answering.count:

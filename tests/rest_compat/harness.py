@@ -21,6 +21,7 @@ from rest_compat.calls import Deferred
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.endpoints import Endpoint
 from tests.rest_compat.toy import KNOWN, World, toy_schema
+from tests.rest_compat.toy_engine import ToyEngine
 
 OPERATIONS = Path(__file__).parent / "operations"
 USER = {"Authorization": "Bearer user-token"}
@@ -51,7 +52,7 @@ class Harness:
         schema, catalog = served()
         routes = build_routes(
             catalog,
-            schema=schema,
+            engine=ToyEngine(schema),
             context_for=self.context_for,
             caller_of=self.caller_of,
             new_request_id=lambda: "made-here",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.testclient import TestClient
 
-from rest_compat.answers import etag_matches
+from rest_compat.etags import etag_matches
 from tests.rest_compat.harness import Harness
 from tests.rest_compat.toy import DOCUMENT, KNOWN
 

@@ -96,7 +96,7 @@ WRONG = [
     (f'query A @rest(get: "/a") @rest(get: "/a") {WHOAMI}', "answered by A"),
     (f'query A @rest(get: "/a") {WHOAMI} query A @rest(get: "/b") {WHOAMI}', "one operation named"),
     (f'mutation A($uuid: UUID!, $reason: String) @rest(get: "/a") {DELETE}', "mutation cannot"),
-    (f'query A @rest(get: "/a", envelope: OBJCT) {WHOAMI}', "Did you mean the enum value 'OBJECT'"),
+    (f'query A @rest(get: "/a", envelope: STATU) {WHOAMI}', "Did you mean the enum value 'STATUS'"),
     (f'query A @rest(get: "/a", status: 404) {WHOAMI}', "not the status of a success"),
     (f'query A @rest(get: "/a", status: 204) {WHOAMI}', "use envelope NONE"),
     (f'query A @rest(get: "/a", message: "m") {WHOAMI}', "has no message"),
@@ -115,7 +115,7 @@ WRONG = [
         "nodes.tim is not selected",
     ),
     ('query A @rest(get: "/a", omitNull: ["nodes.tag"]) { agents { nodes { tags } } }', "'tags'"),
-    ('query A @rest(get: "/a") { a: whoami b: whoami }', "takes one root field"),
+    ('query A @rest(get: "/a") { a: whoami b: whoami }', "several root fields reach the body"),
     ('query A @rest(get: "/a") { _a: whoami }', "no root field reaches"),
     (
         'query A @rest(get: "/a", envelope: LIST) { agents { total nodes { name } } }',

@@ -1,0 +1,82 @@
+"""Subscriptions as answers: server-sent events, or one JSON text per line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from starlette.responses import StreamingResponse
+
+from core.errors import AppError
+from rest_compat.answers import NDJSON_MEDIA_TYPE, written
+from rest_compat.endpoints import Answering, Codec, Endpoint
+from rest_compat.problem import problem_response
+from rest_compat.shaping import shaped, value_of
+
+SSE_MEDIA_TYPE: Final = "text/event-stream"
+SILENCE_SECONDS: Final = 15.0
+"""After so long without an event a comment, or an empty line, shows that the stream lives."""
+
+_LINE_BREAKS: Final = re.compile(r"[\r\n\0]+")
+
+
+def streamed(
+    endpoint: Endpoint, events: AsyncIterator[Mapping[str, Any]], request_id: str
+) -> StreamingResponse:
+    """Return the answer that follows a subscription until it, or the caller, ends it.
+
+    An error is the last thing told: the event `error`, or the last line, with a problem. A
+    subscription that ends by itself ends with the event `complete`.
+    """
+    is_sse = endpoint.answering.codec is Codec.SSE
+    return StreamingResponse(
+        _frames(endpoint, events, request_id),
+        media_type=SSE_MEDIA_TYPE if is_sse else NDJSON_MEDIA_TYPE,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _frames(
+    endpoint: Endpoint, events: AsyncIterator[Mapping[str, Any]], request_id: str
+) -> AsyncIterator[bytes]:
+    answering = endpoint.answering
+    is_sse = answering.codec is Codec.SSE
+    alive = b":\n\n" if is_sse else b"\n"
+    yield alive  # what stands between must see that the answer has begun
+    iterator = aiter(events)
+    following = asyncio.ensure_future(anext(iterator))
+    try:
+        while True:
+            done, _ = await asyncio.wait({following}, timeout=SILENCE_SECONDS)
+            if not done:
+                yield alive
+                continue
+            yield _frame(answering, following.result(), request_id)
+            following = asyncio.ensure_future(anext(iterator))
+    except StopAsyncIteration:
+        if is_sse:
+            yield b"event: complete\ndata: {}\n\n"
+    except AppError as error:
+        problem = bytes(problem_response(error, request_id=request_id, answering=answering).body)
+        yield b"event: error\ndata: " + problem + b"\n\n" if is_sse else problem + b"\n"
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _frame(answering: Answering, data: Mapping[str, Any], request_id: str) -> bytes:
+    value, control = value_of(answering, data)
+    body = written(shaped(answering, value, message=answering.message, request_id=request_id))
+    if answering.codec is not Codec.SSE:
+        return body + b"\n"
+    head = b"".join(
+        f"{name}: {_LINE_BREAKS.sub(' ', str(control[key]))}\n".encode()
+        for name, key in (("id", "_id"), ("event", "_event"))
+        if control.get(key) is not None
+    )
+    return head + b"data: " + body + b"\n\n"
