@@ -8,7 +8,7 @@ a slow transaction elsewhere (docs/adr/0003).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import InvalidInput
 from core.paging import decode_cursor, encode_cursor
@@ -58,6 +58,14 @@ class Position:
     upto: Snapshot | None = None
     seq: int = 0
     part: int = 0
+
+    def having_seen(self, seen: Snapshot) -> Position:
+        """Return this position for a listener that has also had all that `seen` saw."""
+        if self.base.covers(seen):
+            return self
+        if self.upto is None or seen.covers(self.upto):
+            return Position(seen)
+        return replace(self, base=seen)
 
     def encode(self) -> str:
         """Return the position as an opaque cursor."""

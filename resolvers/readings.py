@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,7 +17,7 @@ from core.context import Context
 from core.downsample import lttb
 from core.errors import InvalidInput, NotFound
 from core.events import JOURNAL, JournalGrew
-from core.live import LiveBatch, LiveFilter
+from core.live import LiveFilter, ReadingFeed
 from core.reading_store import (
     AgentTelemetry,
     Aggregate,
@@ -140,12 +139,16 @@ async def follow_readings(
     agent_uuid: UUID | None = None,
     metrics: Sequence[str] | None = None,
     after: str | None = None,
-) -> AbstractAsyncContextManager[AsyncIterator[LiveBatch]]:
-    """Return a stream of readings as they are committed; see core/live.py."""
+) -> ReadingFeed:
+    """Return the feed of readings as they are committed; see core/live.py.
+
+    Raises NotFound, and InvalidInput for a cursor that is none or older than the journal.
+    """
     agent_id = None if agent_uuid is None else await _agent_id(ctx, agent_uuid)
     names = _names("metrics", metrics)
     wanted = LiveFilter(agent_id, None if names is None else frozenset(names))
-    return ctx.live.follow(ctx.tenant_id, wanted, after)
+    position = await ctx.live.find(after) if after else None
+    return ReadingFeed(ctx.live, ctx.tenant_id, wanted, position)
 
 
 def _by_clock(

@@ -3,20 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 
-import numpy as np
-
-from core.live import LiveBatch
-from core.readings import SeriesColumns
+from core.feeds import Feed
+from core.live import LiveBatch, ReadingFeed, joined
+from core.snapshots import Snapshot
 
 GATHER_SECONDS = 0.02
 """How long to wait for more after a pause, so that a first snapshot goes out in one piece."""
 
 QUEUE_BATCHES_MAX = 1_000
 """Batches that may wait for the next delivery; beyond that the source is not read."""
+
+
+class MergedFeed(Feed[LiveBatch, Snapshot]):
+    """A feed of readings with at most `max_hz` batches per second and series."""
+
+    def __init__(self, readings: ReadingFeed, max_hz: float) -> None:
+        self._readings = readings
+        self._max_hz = max_hz
+
+    @asynccontextmanager
+    async def live(self) -> AsyncIterator[AsyncIterator[LiveBatch]]:
+        """Listen, and merge."""
+        async with self._readings.live() as batches, merged(batches, self._max_hz) as fewer:
+            yield fewer
+
+    async def prelude(
+        self, since: Snapshot | None
+    ) -> tuple[Snapshot, AsyncGenerator[LiveBatch, None]]:
+        """Return a snapshot and the batches that lead to it, merged."""
+        mark, batches = await self._readings.prelude(since)
+        return mark, self._fewer(batches)
+
+    def beyond(self, event: LiveBatch, mark: Snapshot) -> LiveBatch | None:
+        """Return what of a merged batch `mark` did not show."""
+        return self._readings.beyond(event, mark)
+
+    def is_past(self, event: LiveBatch, mark: Snapshot) -> bool:
+        """Whether all its pieces came after `mark`."""
+        return self._readings.is_past(event, mark)
+
+    def key(self, event: LiveBatch) -> Hashable:
+        """Return the series."""
+        return self._readings.key(event)
+
+    async def _fewer(
+        self, batches: AsyncGenerator[LiveBatch, None]
+    ) -> AsyncGenerator[LiveBatch, None]:
+        async with aclosing(batches), merged(batches, self._max_hz) as fewer:
+            async for batch in fewer:
+                yield batch
 
 
 @asynccontextmanager
@@ -70,10 +108,10 @@ async def _deliver(
 
 
 def merge(pending: Sequence[LiveBatch]) -> list[LiveBatch]:
-    """Return one batch per series, in order of first arrival.
+    """Return one batch per series, in order of first arrival; each keeps its pieces.
 
-    The cursor of each is that of the last original up to which everything has been delivered, so
-    that resuming after any of them loses nothing; after the last one it repeats nothing either.
+    Each leads to the last original up to which everything has been delivered, so that resuming
+    after any of them loses nothing; after the last one it repeats nothing either.
     """
     by_series: dict[int, list[LiveBatch]] = {}
     for batch in pending:
@@ -81,23 +119,11 @@ def merge(pending: Sequence[LiveBatch]) -> list[LiveBatch]:
     delivered: set[int] = set()
     covered = 0
     result = []
-    for series_id, batches in by_series.items():
+    for series_id, pieces in by_series.items():
         delivered.add(series_id)
         while covered < len(pending) and pending[covered].columns.info.id in delivered:
             covered += 1
-        columns = _joined([batch.columns for batch in batches])
-        result.append(LiveBatch(pending[covered - 1].cursor, columns))
+        last = pending[covered - 1]
+        columns = joined([piece.columns for piece in pieces])
+        result.append(LiveBatch(columns, last.position, last.xid, last.look, pieces))
     return result
-
-
-def _joined(parts: Sequence[SeriesColumns]) -> SeriesColumns:
-    if len(parts) == 1:
-        return parts[0]
-    times = np.concatenate([part.times_us for part in parts])
-    values = [value for part in parts for value in part.values]
-    qualities = np.concatenate([part.qualities for part in parts])
-    if (np.diff(times) < 0).any():
-        order = np.argsort(times, kind="stable")
-        times, qualities = times[order], qualities[order]
-        values = [values[at] for at in order.tolist()]
-    return replace(parts[-1], times_us=times, values=values, qualities=qualities)

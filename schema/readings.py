@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -13,13 +12,15 @@ from numpy.typing import NDArray
 from strawberry import Parent
 
 from core.errors import InvalidInput
+from core.feeds import Feed
 from core.live import LiveBatch
 from core.readings import LatestReading, SeriesColumns, SeriesInfo
+from core.snapshots import Snapshot
 from resolvers import readings
 from schema.context import Info
 from schema.directives import list_size, requires
 from schema.enums import Aggregate, Quality
-from schema.merging import merged
+from schema.merging import MergedFeed
 from schema.scalars import Column, Value
 
 MAX_HZ_BOUNDS = (0.1, 100.0)
@@ -282,7 +283,9 @@ class ReadingSubscription:
         description="Readings as they are committed, without gap and without repeat. Starts with "
         "the newest reading of each series, or `after` a cursor with what came since. `maxHz` "
         "(0.1 to 100) bounds the batches per second of each series: readings are merged, never "
-        "dropped.",
+        "dropped. A client that reads too slowly gets the newest batch of each series, and "
+        "`extensions.dropped` says how many it has missed; `after` the last cursor before that "
+        "gives them.",
         directives=[
             requires("readings.follow_readings"),
             list_size(100, fields=["timestamps", "values", "qualities"]),
@@ -295,20 +298,13 @@ class ReadingSubscription:
         metrics: list[str] | None = None,
         max_hz: float | None = None,
         after: str | None = None,
-    ) -> AsyncIterator[LiveBatch]:
-        """Yield batches for ever."""
+    ) -> Feed[LiveBatch, Snapshot]:
+        """Return the feed."""
         low, high = MAX_HZ_BOUNDS
         if max_hz is not None and not low <= max_hz <= high:
             raise InvalidInput("maxHz", f"must be between {low} and {high:g}")
-        stream = await readings.follow_readings(info.context.ctx, agent_uuid, metrics, after)
-        async with stream as batches:
-            if max_hz is None:
-                async for batch in batches:
-                    yield batch
-            else:
-                async with merged(batches, max_hz) as fewer:
-                    async for batch in fewer:
-                        yield batch
+        feed = await readings.follow_readings(info.context.ctx, agent_uuid, metrics, after)
+        return feed if max_hz is None else MergedFeed(feed, max_hz)
 
 
 def epoch_ms(times_us: NDArray[np.int64]) -> NDArray[np.int64] | NDArray[np.float64]:

@@ -66,7 +66,6 @@ CALLS = {
 
 LONG_FILES = {
     "fleetgraph/simulator/agent.py": 360,
-    "models/timeseries/live.py": 380,
     "tests/contracts/test_pubsub.py": 425,
     "tests/core/test_telemetry.py": 530,
     "tests/fleetgraph/simulator/test_agent.py": 360,

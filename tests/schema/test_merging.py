@@ -11,18 +11,24 @@ from hypothesis import strategies as st
 
 from core.live import LiveBatch
 from core.readings import SeriesColumns, SeriesInfo
+from core.snapshots import Position, Snapshot
 from schema.merging import QUEUE_BATCHES_MAX, merge, merged
 
 AGENT = UUID(int=1)
+SNAPSHOT = Snapshot(1, 1)
 
 
 def batch(cursor: int, series: int, *times: int) -> LiveBatch:
     info = SeriesInfo(series, 1, 1, AGENT, "press", f"m{series}", "", "", "", "")
     stamps = np.array(times or (cursor,), dtype=np.int64)
     values: list[float | bool | str | None] = [float(each) for each in stamps]
-    return LiveBatch(
-        str(cursor), SeriesColumns(info, stamps, values, np.zeros(len(stamps), np.int8))
-    )
+    columns = SeriesColumns(info, stamps, values, np.zeros(len(stamps), np.int8))
+    return LiveBatch(columns, Position(SNAPSHOT, SNAPSHOT, cursor))
+
+
+def place(batch: LiveBatch) -> int:
+    assert batch.position is not None
+    return batch.position.seq
 
 
 async def source(batches: Sequence[LiveBatch]) -> AsyncIterator[LiveBatch]:
@@ -39,13 +45,13 @@ def test_joins_one_series_and_sorts_late_readings_in() -> None:
     (joined,) = merge([batch(1, 7, 30, 40), batch(2, 7, 10), batch(3, 7, 50)])
     assert joined.columns.times_us.tolist() == [10, 30, 40, 50]
     assert joined.columns.values == [10.0, 30.0, 40.0, 50.0]
-    assert joined.cursor == "3"
+    assert place(joined) == 3
 
 
 def test_a_cursor_never_covers_what_has_not_been_delivered() -> None:
     first, second = merge([batch(1, 7), batch(2, 8), batch(3, 7)])
-    assert (first.columns.info.id, first.cursor) == (7, "1")  # 2 is still to come
-    assert (second.columns.info.id, second.cursor) == (8, "3")
+    assert (first.columns.info.id, place(first)) == (7, 1)  # 2 is still to come
+    assert (second.columns.info.id, place(second)) == (8, 3)
 
 
 @given(st.lists(st.integers(min_value=1, max_value=4), min_size=1, max_size=30))
@@ -55,9 +61,9 @@ def test_resuming_after_any_batch_loses_nothing(series: list[int]) -> None:
     seen: set[int] = set()
     for each in result:
         seen |= set(each.columns.times_us.tolist())
-        resumed = {at for at in range(len(series)) if at > int(each.cursor)}
+        resumed = {at for at in range(len(series)) if at > place(each)}
         assert seen | resumed == set(range(len(series)))
-    assert result[-1].cursor == pending[-1].cursor
+    assert result[-1].position == pending[-1].position
     assert len(result) == len(set(series))
 
 
@@ -66,7 +72,7 @@ async def test_delivers_everything_and_then_ends() -> None:
     result = await collected(source(many), 100)
     times = [time for each in result for time in each.columns.times_us.tolist()]
     assert sorted(times) == list(range(3 * QUEUE_BATCHES_MAX))
-    assert result[-1].cursor == str(len(many) - 1)
+    assert place(result[-1]) == len(many) - 1
 
 
 async def test_keeps_the_promised_rate_of_each_series() -> None:
@@ -93,7 +99,7 @@ async def test_hands_over_what_came_before_the_source_failed() -> None:
         raise RuntimeError("gone")
 
     async with merged(failing(), 100) as fewer:
-        assert (await anext(fewer)).cursor == "1"
+        assert place(await anext(fewer)) == 1
         with pytest.raises(RuntimeError, match="gone"):
             await anext(fewer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import asyncpg
 import pytest
@@ -13,11 +13,11 @@ import pytest
 from core.context import Context
 from core.errors import InvalidInput
 from core.events import JOURNAL, JournalGrew
-from core.live import LiveBatch, LiveFilter
+from core.live import LiveBatch, LiveFilter, ReadingFeed
 from core.paging import encode_cursor
 from core.snapshots import Position, Snapshot
 from models.agents import Agent
-from models.timeseries import live
+from models.timeseries import listeners
 from models.timeseries.live import JournalHub
 from models.timeseries.retention import forget_foreign_journal
 from tests.factories import make_agent
@@ -29,6 +29,15 @@ ALL = LiveFilter()
 async def store(ctx: Context, agent: Agent, start: int, count: int, metric: str = "a") -> None:
     await ctx.readings.append([of(agent, *((metric, start + i, float(i)) for i in range(count)))])
     await ctx.bus.publish(JOURNAL, JournalGrew())
+
+
+@asynccontextmanager
+async def follow(
+    ctx: Context, tenant_id: int, wanted: LiveFilter, after: str | None
+) -> AsyncIterator[AsyncIterator[LiveBatch]]:
+    position = await ctx.live.find(after) if after else None
+    async with aclosing(aiter(ReadingFeed(ctx.live, tenant_id, wanted, position))) as stream:  # type: ignore[type-var]  # it is a generator
+        yield stream
 
 
 async def take(
@@ -50,7 +59,7 @@ async def test_starts_with_the_newest_reading_and_goes_on(ctx: Context) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 3)
     await store(ctx, agent, 0, 2, "b")
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         assert (await take(stream, 2))[0] == [("a", 2), ("b", 1)]
         await store(ctx, agent, 10, 2)
         assert (await take(stream, 2))[0] == [("a", 10), ("a", 11)]
@@ -58,7 +67,7 @@ async def test_starts_with_the_newest_reading_and_goes_on(ctx: Context) -> None:
 
 async def test_a_replayed_reading_is_not_pushed_again(ctx: Context) -> None:
     agent = await make_agent(ctx)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         follower = asyncio.ensure_future(take(stream, 4))
         await asyncio.sleep(0.1)
         await store(ctx, agent, 0, 3)
@@ -69,7 +78,7 @@ async def test_a_replayed_reading_is_not_pushed_again(ctx: Context) -> None:
 async def test_resumes_after_any_cursor_without_gap_or_repeat(ctx: Context) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         _, cursor = await take(stream, 1)
     expected = []
     for n in range(1, 6):
@@ -80,7 +89,7 @@ async def test_resumes_after_any_cursor_without_gap_or_repeat(ctx: Context) -> N
     await ctx.bus.publish(JOURNAL, JournalGrew())
     seen = []
     for _ in range(len(expected)):  # a new connection for every single batch
-        async with ctx.live.follow(ctx.tenant_id, ALL, cursor) as stream:
+        async with follow(ctx, ctx.tenant_id, ALL, cursor) as stream:
             got, cursor = await take(stream, 1)
             seen += got
     assert sorted(seen) == sorted(expected)
@@ -92,7 +101,7 @@ async def test_a_transaction_that_commits_late_is_not_lost(
 ) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream, pool.acquire() as conn:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream, pool.acquire() as conn:
         await take(stream, 1)
         late = conn.transaction()
         await late.start()
@@ -113,10 +122,10 @@ async def test_a_transaction_that_commits_late_is_not_lost(
 async def test_a_listener_that_falls_behind_still_gets_everything(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "QUEUE_ROWS_MAX", 3)
+    monkeypatch.setattr(listeners, "QUEUE_ROWS_MAX", 3)
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         await take(stream, 1)
         for n in range(1, 21):
             await store(ctx, agent, n, 1)
@@ -128,7 +137,7 @@ async def test_filters_by_agent_and_metric(ctx: Context) -> None:
     one, two = await make_agent(ctx), await make_agent(ctx)
     wanted = LiveFilter(one.id, {"b"})
     await store(ctx, one, 0, 1, "b")
-    async with ctx.live.follow(ctx.tenant_id, wanted, None) as stream:
+    async with follow(ctx, ctx.tenant_id, wanted, None) as stream:
         assert (await take(stream, 1))[0] == [("b", 0)]
         await store(ctx, one, 1, 1, "a")
         await store(ctx, two, 1, 1, "b")
@@ -139,11 +148,11 @@ async def test_filters_by_agent_and_metric(ctx: Context) -> None:
 async def test_another_tenant_gets_nothing_even_with_a_cursor(ctx: Context) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         _, cursor = await take(stream, 1)
     await store(ctx, agent, 1, 1)
     for after in (None, cursor):
-        async with ctx.live.follow(ctx.tenant_id + 1_000_000, ALL, after) as stream:
+        async with follow(ctx, ctx.tenant_id + 1_000_000, ALL, after) as stream:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
                     await anext(stream)
@@ -153,7 +162,7 @@ async def test_without_a_listener_the_hub_does_nothing(ctx: Context) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
     assert isinstance(ctx.live, JournalHub)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         await take(stream, 1)
         assert ctx.live.listener_count == 1
     assert ctx.live.listener_count == 0
@@ -163,12 +172,12 @@ async def test_without_a_listener_the_hub_does_nothing(ctx: Context) -> None:
 async def test_a_cursor_older_than_the_journal_is_refused(ctx: Context, pool: asyncpg.Pool) -> None:
     agent = await make_agent(ctx)
     await store(ctx, agent, 0, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         _, cursor = await take(stream, 1)
     await pool.execute("update journal_horizon set dropped_xid = $1", 2**40)
     try:
         with pytest.raises(InvalidInput, match="older than the journal"):
-            async with ctx.live.follow(ctx.tenant_id, ALL, cursor):
+            async with follow(ctx, ctx.tenant_id, ALL, cursor):
                 pass
     finally:
         await pool.execute("update journal_horizon set dropped_xid = 0")
@@ -187,7 +196,7 @@ def test_refuses_what_is_no_snapshot(snapshot: str) -> None:
 @pytest.mark.parametrize("cursor", ["x", "MTox", "////", "MTo", "a" * 9_000, "é"])
 async def test_refuses_what_is_no_cursor(ctx: Context, cursor: str) -> None:
     with pytest.raises(InvalidInput):
-        async with ctx.live.follow(ctx.tenant_id, ALL, cursor):
+        async with follow(ctx, ctx.tenant_id, ALL, cursor):
             pass
 
 
@@ -210,9 +219,7 @@ async def test_many_writers_and_reconnecting_readers_lose_and_repeat_nothing(
         cursor: str | None = None
         while len(seen) < len(agents) * (per_writer + 1):
             async with AsyncExitStack() as stack:
-                stream = await stack.enter_async_context(
-                    ctx.live.follow(ctx.tenant_id, ALL, cursor)
-                )
+                stream = await stack.enter_async_context(follow(ctx, ctx.tenant_id, ALL, cursor))
                 for _ in range(dice.randint(1, 6) if interrupting and cursor else 10_000):
                     async with asyncio.timeout(10):
                         batch = await anext(stream)
@@ -244,8 +251,8 @@ async def test_a_journal_of_another_server_is_emptied_and_its_cursors_are_refuse
         assert not await conn.fetchval("select count(*) from journal where agent_id = $1", agent.id)
     cursor = Position(Snapshot(future, future)).encode()
     with pytest.raises(InvalidInput, match="another database"):
-        async with ctx.live.follow(ctx.tenant_id, ALL, cursor):
+        async with follow(ctx, ctx.tenant_id, ALL, cursor):
             pass
     await store(ctx, agent, 1, 1)
-    async with ctx.live.follow(ctx.tenant_id, ALL, None) as stream:
+    async with follow(ctx, ctx.tenant_id, ALL, None) as stream:
         assert (await take(stream, 1))[0] == [("a", 1)]
