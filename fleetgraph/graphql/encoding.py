@@ -38,10 +38,8 @@ def encode(value: object) -> bytes:
 
 
 def encode_answer(answer: Answer) -> bytes:
-    """Return the response map as JSON."""
-    if answer.errors or answer.extensions or not answer.is_executed:
-        return encode(answer.body())
-    return encode({"data": answer.data})
+    """Return the response map as JSON, `extensions` last."""
+    return encode(answer.body())
 
 
 def refusal(error: AppError) -> Answer:

@@ -7,6 +7,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from fleetgraph.graphql.http import Page
+
 _HINT: Final = (
     "This is the GraphQL endpoint. Send operations as POST with a JSON body "
     '{"query": "…", "variables": {…}}, or open a WebSocket with the protocol '
@@ -28,6 +30,13 @@ _PAGE: Final = f"""<!doctype html>
 
 def hint(request: Request) -> Response:
     """Say what this address is for, as a page to browsers."""
-    if "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse(_PAGE)
-    return JSONResponse({"message": _HINT})
+    return HTMLResponse(_PAGE) if _is_browser(request) else JSONResponse({"message": _HINT})
+
+
+def page_or_hint(page: Page) -> Page:
+    """Return what shows browsers the page, and others the hint."""
+    return lambda request: page(request) if _is_browser(request) else hint(request)
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
