@@ -1,6 +1,6 @@
-// Swagger UI over /openapi.json; "Try it out" sends the token of whoever is signed in.
+// Swagger UI over /openapi.json; "Try it out" asks as whoever is signed in.
 
-import { authorization, showSession } from "./session.js";
+import { showSession, watchSession } from "./session.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
@@ -8,7 +8,7 @@ dark.addEventListener("change", follow);
 follow();
 
 showSession();
-window.SwaggerUIBundle({
+const ui = window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
   deepLinking: true,
@@ -17,8 +17,9 @@ window.SwaggerUIBundle({
   defaultModelsExpandDepth: -1,
   filter: true,
   validatorUrl: null,
-  requestInterceptor: (request) => {
-    request.headers = { ...authorization(), ...request.headers };
-    return request;
-  },
+  onComplete: () =>
+    watchSession((session) => {
+      if (session) ui.preauthorizeApiKey("bearer", session.token);
+      else ui.authActions.logout(["bearer"]);
+    }),
 });

@@ -1,8 +1,8 @@
 // The tabs that a first visitor finds.
 
 export const examples = [
-  `# Agents and the newest reading of each of their metrics.
-# Sign in above; then run this with the button, or Ctrl-Enter.
+  `# Agents and their newest readings.
+# Sign in above, then press the button or Ctrl-Enter.
 query Agents {
   agents(first: 10) {
     totalCount
@@ -18,7 +18,8 @@ query Agents {
   }
 }
 `,
-  `# Readings as columns: averages of a minute, over the last hour.
+  `# Readings as columns: averages of each minute
+# over the last hour.
 query Series {
   series(select: {}, every: "1m", maxPoints: 60) {
     agentUuid
@@ -30,7 +31,7 @@ query Series {
   }
 }
 `,
-  `# Readings as they are committed. The square button ends it.
+  `# Readings as they come. The square button ends it.
 subscription Live {
   readings(maxHz: 1) {
     agentUuid
@@ -43,9 +44,13 @@ subscription Live {
   }
 }
 `,
-  `# A key that lets ten agents register. It is shown once.
+  `# A key that lets ten agents register. Shown once.
 mutation NewKey {
-  createProvisioningKey(description: "Hall 2", agentsMax: 10, expiresInDays: 30) {
+  createProvisioningKey(
+    description: "Hall 2"
+    agentsMax: 10
+    expiresInDays: 30
+  ) {
     key
     id
   }
