@@ -95,6 +95,16 @@ async def list_agents(
 
 
 @allow(Permission.DEVICE_READ)
+async def list_agents_changed_since(
+    ctx: Context, since: datetime, first: int, after_id: int
+) -> list[Agent]:
+    """Return agents that an operator could see change since then, by id, from `after_id` on."""
+    with database_errors():
+        query = Agent.of(ctx.tenant_id, changed_at__gte=since, id__gt=after_id)
+        return await query.order_by("id").limit(page_size(first))
+
+
+@allow(Permission.DEVICE_READ)
 async def page_agents(ctx: Context, wanted: AgentFilter, page: int, limit: int) -> AgentPage:
     """Return one numbered page of agents by name; pages start at 1."""
     limit = page_size(limit, "limit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,7 +14,7 @@ from models import agents as rows
 from models import current_states as state_rows
 from resolvers import agents
 from resolvers.agents import AgentPage as NumberedAgents
-from schema.agent_changes import changes
+from schema.agent_changes import AgentFeed, follow_agents
 from schema.context import Info
 from schema.current_states import CurrentState
 from schema.directives import list_size, requires
@@ -292,8 +291,6 @@ class AgentSubscription:
         agent_uuid: Annotated[
             UUID | None, strawberry.argument(description="Default: all agents.")
         ] = None,
-    ) -> AsyncIterator[rows.Agent]:
-        """Yield changed agents for ever."""
-        async with changes(info.context.ctx, agent_uuid) as changed:
-            async for row in changed:
-                yield row
+    ) -> AgentFeed:
+        """Return the feed."""
+        return await follow_agents(info.context.ctx, agent_uuid)

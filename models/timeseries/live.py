@@ -22,9 +22,10 @@ from core.policy import Policy
 from core.pubsub.base import PubSub, Resync
 from core.readings import SeriesInfo
 from core.snapshots import Position, Snapshot
+from models.patience import RETRY_SECONDS, patiently
 from models.timeseries.listeners import Listener, Listeners
 from models.timeseries.looking import JournalRow, News, series_ids
-from models.timeseries.missed import RETRY_SECONDS, JournalReader, patiently
+from models.timeseries.missed import JournalReader
 from models.timeseries.series import SeriesCatalog
 from models.timeseries.sql import load
 from models.unit_of_work import AWAY

@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import asyncpg
 import numpy as np
 
 from core.clock import micros
-from core.errors import InvalidInput, Unavailable
+from core.errors import InvalidInput
 from core.live import LiveBatch, LiveFilter, Look
 from core.readings import LatestReading, SeriesColumns
 from core.snapshots import Position, Snapshot
+from models.patience import patiently
 from models.timeseries import read
 from models.timeseries.looking import JournalRow, batches, series_ids
 from models.timeseries.series import SeriesCatalog
 from models.timeseries.sql import load
 from models.unit_of_work import database_errors
 
-_log = logging.getLogger(__name__)
-
-RETRY_SECONDS: Final = 0.5
-
 _PAGE_ROWS: Final = 256
-
-T = TypeVar("T")
-
-
-async def patiently(read_once: Callable[[], Awaitable[T]]) -> T:
-    """Return what `read_once` reads; while the database is away, wait and try again."""
-    while True:
-        try:
-            with database_errors():
-                return await read_once()
-        except Unavailable:
-            _log.warning("a live stream waits for the database")
-            await asyncio.sleep(RETRY_SECONDS)
 
 
 class JournalReader:
