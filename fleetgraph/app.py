@@ -23,6 +23,7 @@ from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.graphql.hint import hint, page_or_hint
 from fleetgraph.graphql.http import Page
 from fleetgraph.graphql.incoming import read_request
+from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
@@ -90,6 +91,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
                 caller_of=rest_caller,
                 new_request_id=lambda: services.ids.uuid().hex,
                 defer=deferred.take,
+                kept=DatabaseKeptAnswers(services.context),
                 body_limit_bytes=settings.http.body_bytes_max,
             ),
         ],

@@ -18,7 +18,7 @@ LIBRARIES = {
         "fleetgraph/services.py",  # the pool's type
         "workers/retention.py",  # the pool's type
     ),
-    "cryptography": ("core/public_keys.py", "fleetgraph/simulator/"),
+    "cryptography": ("core/public_keys.py", "core/sealing.py", "fleetgraph/simulator/"),
     "gmqtt": ("workers/mqtt.py", "fleetgraph/simulator/"),
     "httpx": ("fleetgraph/simulator/",),
     "jwt": ("core/tokens.py",),

@@ -24,6 +24,7 @@ from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.graphql.hint import hint
 from fleetgraph.graphql.incoming import read_request
+from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.server import uvicorn_config
 from fleetgraph.settings import GraphqlSettings
 from models.agents import Agent, DeviceKey
@@ -71,6 +72,7 @@ class Api:
                     caller_of=self.rest_caller,
                     new_request_id=lambda: ctx.ids.uuid().hex,
                     defer=self.defer,
+                    kept=DatabaseKeptAnswers(lambda caller: self.context(caller, "-", "")),
                 ),
             ]
         )
