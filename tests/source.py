@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("core", "models", "resolvers", "schema", "rest_compat", "workers", "fleetgraph")
+PACKAGES = (
+    *("core", "models", "resolvers", "schema"),
+    *("rest_compat", "workers", "fleetgraph", "dashboard"),
+)
 
 
 @cache

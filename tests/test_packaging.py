@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
 
 import pytest
+
+from dashboard.build import FILES, LICENCES
+from tests.dashboard.gathered import require_assets
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
@@ -21,7 +25,7 @@ PACKAGES = (
     "fleetgraph",
     "dashboard",
 )
-KINDS = {".py", ".sql", ".graphql"}
+KINDS = {".py", ".sql", ".graphql", ".html", ".js", ".css", ".svg"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -35,19 +39,24 @@ def test_the_console_script_is_the_command_line() -> None:
     assert callable(script.load())
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    """The wheel, built without the network."""
+def hatchling(target: str, folder: Path, root: Path = ROOT) -> Path:
+    """Build without the network: the web assets are here already."""
     pytest.importorskip("hatchling")
-    folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
+        [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)],
+        cwd=root,
         check=True,
         capture_output=True,
     )
-    (built,) = folder.glob("*.whl")
-    return zipfile.Path(built)
+    (built,) = folder.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
+    """The wheel of this checkout."""
+    require_assets()
+    return zipfile.Path(hatchling("wheel", tmp_path_factory.mktemp("wheel")))
 
 
 def files(wheel: zipfile.Path) -> set[str]:
@@ -64,6 +73,14 @@ def test_everything_that_runs_is_in_the_wheel(wheel: zipfile.Path) -> None:
     }
     assert {"models/timeseries/sql/latest.sql", "rest_compat/rest.graphql"} <= wanted
     assert wanted <= files(wheel)
+
+
+@pytest.mark.slow
+def test_the_pages_are_in_the_wheel_with_all_their_files(wheel: zipfile.Path) -> None:
+    pages = {f"dashboard/pages/{path.name}" for path in (ROOT / "dashboard/pages").iterdir()}
+    assert "dashboard/pages/graphiql.html" in pages
+    gathered = {f"dashboard/static/{name}.gz" for name in FILES}
+    assert pages | gathered | {f"dashboard/static/{LICENCES}"} <= files(wheel)
 
 
 @pytest.mark.slow
@@ -88,3 +105,16 @@ def test_the_program_runs_from_the_wheel(wheel: zipfile.Path, tmp_path: Path) ->
     where, _, document = done.stdout.partition("\n")
     assert where.startswith(str(tmp_path))
     assert document.startswith('{\n  "openapi": "3.1')
+
+
+@pytest.mark.slow
+def test_the_source_distribution_builds_the_same_wheel(
+    wheel: zipfile.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = hatchling("sdist", tmp_path / "packed")
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (root,) = (tmp_path / "unpacked").iterdir()
+    monkeypatch.setenv("PATH", "/nowhere")  # no npm: what was gathered comes along
+    again = zipfile.Path(hatchling("wheel", tmp_path / "wheel", root))
+    assert files(again) == files(wheel)

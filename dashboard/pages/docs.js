@@ -8,6 +8,7 @@ dark.addEventListener("change", follow);
 follow();
 
 showSession();
+let isAuthorized = false;
 const ui = window.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#docs",
@@ -20,6 +21,7 @@ const ui = window.SwaggerUIBundle({
   onComplete: () =>
     watchSession((session) => {
       if (session) ui.preauthorizeApiKey("bearer", session.token);
-      else ui.authActions.logout(["bearer"]);
+      else if (isAuthorized) ui.authActions.logout(["bearer"]);
+      isAuthorized = session !== null;
     }),
 });

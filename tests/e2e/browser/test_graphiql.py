@@ -104,6 +104,13 @@ async def test_documents_rest_and_tries_it_out(visit: Visit, plant: Facts) -> No
     await agents.get_by_role("button", name="Try it out").click()
     await agents.get_by_role("button", name="Execute").click()
     await expect(agents.locator(".live-responses-table")).to_contain_text("gateway-01")
+    await page.get_by_role("button", name="Sign out").click()
+    await agents.get_by_role("button", name="Execute").click()
+    await expect(agents.locator(".live-responses-table")).to_contain_text("401")
+    (refusal,) = visit.complaints
+    assert "401" in refusal
+    visit.complaints.clear()
+    await sign_in(page, plant)
     await page.get_by_role("link", name="GraphQL").click()
     await expect(page.get_by_text("Signed in as")).to_be_visible()
     assert not visit.complaints
