@@ -5,20 +5,16 @@ Nothing is remembered between batches: a subscription outlives what it has read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
-
-from strawberry.dataloader import DataLoader
+from typing import NamedTuple
 
 from core.context import Context
 from core.readings import LatestReading
 from models.current_states import CurrentState
 from models.target_states import TargetState
 from resolvers import current_states, readings, target_states
-
-K = TypeVar("K")
-V = TypeVar("V")
+from schema.batching import Loader
 
 
 class LatestKey(NamedTuple):
@@ -35,19 +31,19 @@ class Loaders:
         self._ctx = ctx
 
     @cached_property
-    def latest(self) -> DataLoader[LatestKey, list[LatestReading]]:
+    def latest(self) -> Loader[LatestKey, list[LatestReading]]:
         """Newest readings per agent, by metric and device."""
-        return _loader(self._latest)
+        return Loader(self._latest)
 
     @cached_property
-    def target_state(self) -> DataLoader[int, TargetState | None]:
+    def target_state(self) -> Loader[int, TargetState | None]:
         """Target state per agent id; None for an agent that was never given one."""
-        return _loader(self._target_states)
+        return Loader(self._target_states)
 
     @cached_property
-    def current_state(self) -> DataLoader[int, CurrentState | None]:
+    def current_state(self) -> Loader[int, CurrentState | None]:
         """Current state per agent id; None for an agent that has not reported."""
-        return _loader(self._current_states)
+        return Loader(self._current_states)
 
     async def _latest(self, keys: Sequence[LatestKey]) -> list[list[LatestReading]]:
         found: dict[LatestKey, list[LatestReading]] = {}
@@ -68,10 +64,3 @@ class Loaders:
         rows = await current_states.list_current_states(self._ctx, ids)
         by_agent = {row.agent_id: row for row in rows}
         return [by_agent.get(agent_id) for agent_id in ids]
-
-
-def _loader(load: Callable[[Sequence[K]], Awaitable[list[V]]]) -> DataLoader[K, V]:
-    async def load_all(keys: list[K]) -> list[Any]:
-        return await load(keys)
-
-    return DataLoader(load_all, cache=False)

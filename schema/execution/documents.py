@@ -73,8 +73,9 @@ Operations = Mapping[str | None, Prepared]
 class Documents:
     """The documents seen lately: parsed, validated and prepared once each.
 
-    A text that comes for the first time is remembered apart, with few others of its kind; one
-    that comes again is kept. Texts that nobody repeats therefore push out only each other.
+    Once there is no room, a text that comes for the first time is remembered apart, with few
+    others of its kind, and kept when it comes again. Texts that nobody repeats therefore push out
+    only each other.
     """
 
     def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
@@ -116,7 +117,7 @@ class Documents:
                 if len(text) <= REFUSED_TEXT_MAX:
                     self._refused.put(text, errors)
             else:
-                self._new.put(text, found)
+                (self._kept if self._kept.has_room_for(text) else self._new).put(text, found)
                 return found
         raise Refused(errors)
 
@@ -165,6 +166,12 @@ class _Recent(Generic[T]):
         self._characters_max = characters_max
         self._characters = 0
         self._entries: OrderedDict[str, T] = OrderedDict()
+
+    def has_room_for(self, text: str) -> bool:
+        return (
+            len(self._entries) < self._entries_max
+            and self._characters + len(text) <= self._characters_max
+        )
 
     def get(self, text: str) -> T | None:
         found = self._entries.get(text)
