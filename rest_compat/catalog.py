@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -24,6 +24,7 @@ from graphql import (
 from graphql.utilities import separate_operations
 
 from rest_compat.binding import Binding, without_rest
+from rest_compat.comments import comment_on_top
 from rest_compat.endpoints import Endpoint
 from rest_compat.mistakes import Mistake
 
@@ -38,10 +39,14 @@ class CatalogError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every endpoint of the REST API, in the order of files and lines, and the schema below."""
+    """Every endpoint of the REST API, in the order of files and lines, and the schema below.
+
+    `nouns` says what each file is about.
+    """
 
     endpoints: tuple[Endpoint, ...]
     schema: GraphQLSchema
+    nouns: Mapping[str, str]
 
 
 def load_catalog(schema: GraphQLSchema, directory: Path | Traversable | None = None) -> Catalog:
@@ -54,16 +59,19 @@ def load_catalog(schema: GraphQLSchema, directory: Path | Traversable | None = N
     problems: list[str] = []
     endpoints: list[Endpoint] = []
     names: dict[str, str] = {}
+    nouns: dict[str, str] = {}
     for file in sorted(folder.iterdir(), key=lambda each: each.name):
         if not file.name.endswith(".graphql"):
             continue
         document = _parsed(file, extended, problems)
         if document is not None:
+            noun = file.name.removesuffix(".graphql")
+            nouns[noun] = comment_on_top(document) or noun.capitalize()
             endpoints += _bound(document, file.name, schema, rest, names, problems)
     problems += _clashes(endpoints)
     if problems:
         raise CatalogError(problems)
-    return Catalog(tuple(endpoints), schema)
+    return Catalog(tuple(endpoints), schema, nouns)
 
 
 def _with_directive(schema: GraphQLSchema) -> tuple[GraphQLSchema, GraphQLDirective]:

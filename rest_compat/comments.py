@@ -23,6 +23,21 @@ def comment_above(node: Node) -> str:
     return "\n".join(reversed(lines))
 
 
+def comment_on_top(node: Node) -> str:
+    """Return the comment at the top of a file, if a blank line parts it from what follows."""
+    token = node.loc.start_token.next if node.loc else None
+    lines: list[str] = []
+    last = 0
+    while token is not None and token.kind is TokenKind.COMMENT:
+        if lines and token.line != last + 1:
+            return " ".join(lines)
+        lines.append((token.value or "").strip())
+        last = token.line
+        token = token.next
+    is_apart = token is not None and bool(lines) and token.line > last + 1
+    return " ".join(lines) if is_apart else ""
+
+
 def summary_and_description(comment: str) -> tuple[str, str]:
     """Split documentation into its first line and the rest."""
     first, _, rest = comment.partition("\n")

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+import orjson
 from graphql import GraphQLSchema
 
 from core.errors import ErrorCode
 from rest_compat.catalog import Catalog
-from rest_compat.endpoints import Auth, Codec, Endpoint, Envelope, Fallback, Input, Place
-from rest_compat.openapi_bodies import BodyOf
+from rest_compat.openapi_examples import UUID, Examples
+from rest_compat.openapi_operations import OperationOf
 from rest_compat.openapi_types import JsonSchema, Types, object_schema
-from rest_compat.problem import KINDS, PROBLEM_JSON
 
-_PARAMETERS: Final = {Place.PATH: "path", Place.QUERY: "query", Place.HEADER: "header"}
-_SECURITY: Final[Mapping[Auth, list[dict[str, list[str]]]]] = {
-    Auth.USER: [{"bearer": []}],
-    Auth.AGENT: [{"deviceKey": []}],
-    Auth.ANY: [{"bearer": []}, {"deviceKey": []}, {}],
-    Auth.NONE: [],
-}
 _SCHEMES: Final[JsonSchema] = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "deviceKey": {"type": "apiKey", "in": "header", "name": "X-Device-API-Key"},
 }
-_SUCCESSES: Final = {200: "Success", 201: "Created", 202: "Accepted", 204: "Done, no content"}
+_PARAMETERS: Final[JsonSchema] = {
+    "If-Match": {
+        "description": "The ETag that must still be current; `*`: any. Else 412.",
+        "example": '"7"',
+    },
+    "If-None-Match": {
+        "description": "An ETag seen before; 304 when nothing has changed.",
+        "example": '"0f343b0931126a20f133d67c2b018a3b"',
+    },
+    "Idempotency-Key": {
+        "description": "A new text per piece of work, up to 255 characters. The same call again "
+        "within 24 hours gets the first answer, and the work is not done twice.",
+        "example": "2b0f4a51-64f5-4f0e-9f5a-0d8f6c1c7a3e",
+    },
+    "X-Request-ID": {
+        "description": "Goes through logs and errors, and comes back.",
+        "example": "req-17",
+    },
+}
 
 
 def build_openapi(
@@ -44,20 +55,52 @@ def build_openapi(
     types = Types(schema, scalars or {})
     paths: dict[str, JsonSchema] = {}
     for endpoint in sorted(catalog.endpoints, key=lambda each: (each.path, each.method)):
-        operation = _Operation(schema, types, endpoint).document()
+        operation = OperationOf(schema, types, endpoint).document()
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    _add_examples(paths, Examples(types.components))
     nouns = sorted({endpoint.noun for endpoint in catalog.endpoints})
+    tags = [{"name": noun, "description": catalog.nouns.get(noun, noun)} for noun in nouns]
     info = {"title": title, "version": version, "description": description}
     return {
         "openapi": "3.1.0",
         "info": {key: text for key, text in info.items() if text},
-        "tags": [{"name": noun} for noun in nouns],
+        "servers": [{"url": "/", "description": "This server"}],
+        "tags": tags,
         "paths": paths,
         "components": {
             "schemas": dict(sorted({**types.components, "Problem": _problem_schema()}.items())),
+            "parameters": {name: _header(name) for name in _PARAMETERS},
             "securitySchemes": _SCHEMES,
         },
     }
+
+
+def _header(name: str) -> JsonSchema:
+    schema = {"schema": {"type": "string"}}
+    return {"name": name, "in": "header", "required": False, **_PARAMETERS[name], **schema}
+
+
+def _add_examples(paths: Mapping[str, JsonSchema], examples: Examples) -> None:
+    for operations in paths.values():
+        for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                if "schema" in parameter:
+                    parameter["example"] = examples.of(parameter["schema"], parameter["name"])
+            contents = [operation["requestBody"]["content"]] if "requestBody" in operation else []
+            for status, response in operation["responses"].items():
+                if status.startswith("2"):
+                    contents.append(response.get("content", {}))
+            for content in contents:
+                for media_type, media in content.items():
+                    media["example"] = _example(media_type, media, examples)
+
+
+def _example(media_type: str, media: JsonSchema, examples: Examples) -> Any:
+    item = media.get("x-item-schema")
+    if item is None:
+        return examples.of(media["schema"], "text")
+    text = orjson.dumps(examples.of(item)).decode()
+    return f"data: {text}\n\n" if media_type == "text/event-stream" else f"{text}\n"
 
 
 def _problem_schema() -> JsonSchema:
@@ -68,126 +111,20 @@ def _problem_schema() -> JsonSchema:
     properties["code"] = {"type": "string", "enum": [code.value for code in ErrorCode]}
     required = sorted(properties)
     properties["facts"] = {"type": "object", "description": "What the error is about, by name."}
-    return object_schema(
+    example = {
+        "type": "urn:fleetgraph:error:not-found",
+        "title": "Not found",
+        "status": 404,
+        "detail": f"agent {UUID} not found",
+        "code": "NOT_FOUND",
+        "error": "Device not found",
+        "message": f"agent {UUID} not found",
+        "requestId": "req-17",
+        "facts": {"noun": "agent", "key": UUID},
+    }
+    schema = object_schema(
         dict(sorted(properties.items())),
         required,
         "RFC 9457; `error` and `message` are what older clients read.",
     )
-
-
-class _Operation:
-    """The entry of one endpoint."""
-
-    def __init__(self, schema: GraphQLSchema, types: Types, endpoint: Endpoint) -> None:
-        self._schema = schema
-        self._types = types
-        self._endpoint = endpoint
-        self._body = BodyOf(schema, types, endpoint)
-
-    def document(self) -> JsonSchema:
-        endpoint = self._endpoint
-        operation: JsonSchema = {"operationId": endpoint.name, "tags": [endpoint.noun]}
-        if endpoint.summary:
-            operation["summary"] = endpoint.summary
-        if endpoint.description:
-            operation["description"] = endpoint.description
-        operation["security"] = _SECURITY[endpoint.auth]
-        if parameters := list(self._parameters()):
-            operation["parameters"] = parameters
-        if endpoint.reads_body:
-            operation["requestBody"] = self._request_body()
-        operation["responses"] = dict(sorted(self._responses()))
-        return operation
-
-    def _parameters(self) -> Iterator[JsonSchema]:
-        for item in self._endpoint.inputs:
-            if item.place not in _PARAMETERS:
-                continue
-            parameter: JsonSchema = {
-                "name": item.label,
-                "in": _PARAMETERS[item.place],
-                "required": item.required or item.place is Place.PATH,
-            }
-            if item.description:
-                parameter["description"] = item.description
-            yield {**parameter, "schema": _with_default(self._types.of_text(item.type), item)}
-        if self._endpoint.answering.codec is Codec.ETAG:
-            yield {
-                "name": "If-None-Match",
-                "in": "header",
-                "required": False,
-                "schema": {"type": "string"},
-            }
-
-    def _request_body(self) -> JsonSchema:
-        inputs = self._endpoint.inputs
-        for item in inputs:
-            if item.place is Place.RAW:
-                content: JsonSchema = {"application/octet-stream": {"schema": {}}}
-                return {"required": item.required, "content": content}
-            if item.place is Place.BODY:
-                content = {"application/json": {"schema": self._types.of_input(item.type)}}
-                return {"required": item.required, "content": content}
-        members = [item for item in inputs if item.place is Place.MEMBER]
-        properties = {}
-        for item in members:
-            schema = _with_default(self._types.of_input(item.type), item)
-            if item.description:
-                schema = {**schema, "description": item.description}
-            properties[item.label] = schema
-        required = [item.label for item in members if item.required]
-        content = {"application/json": {"schema": object_schema(properties, required)}}
-        return {"required": bool(required), "content": content}
-
-    def _responses(self) -> Iterator[tuple[str, JsonSchema]]:
-        answering = self._endpoint.answering
-        for status in {answering.status, *answering.outcomes.values()}:
-            yield str(status), self._success(status)
-        if answering.when_unavailable is Fallback.ACCEPT and answering.status != 202:
-            accepted = object_schema({"status": {"const": "accepted"}}, ["status"])
-            content = {"application/json": {"schema": accepted}}
-            yield "202", {"description": "Accepted, to be done later", "content": content}
-        if answering.codec is Codec.ETAG or answering.when_unavailable is Fallback.NOT_MODIFIED:
-            yield "304", {"description": "Not modified, or nothing new to say"}
-        for status, titles in sorted(self._errors().items()):
-            problem = {"$ref": "#/components/schemas/Problem"}
-            yield (
-                str(status),
-                {
-                    "description": ", ".join(sorted(titles)),
-                    "content": {PROBLEM_JSON: {"schema": problem}},
-                },
-            )
-
-    def _errors(self) -> dict[int, set[str]]:
-        endpoint = self._endpoint
-        statuses: dict[int, set[str]] = {}
-        for code, kind in KINDS.items():
-            if code is ErrorCode.PAYLOAD_TOO_LARGE and not endpoint.reads_body:
-                continue
-            own = [entry for entry in endpoint.answering.errors if entry.code is code]
-            if all(entry.field is not None for entry in own):
-                statuses.setdefault(kind.status, set()).add(kind.error)
-            for entry in own:
-                statuses.setdefault(entry.status or kind.status, set()).add(entry.title)
-        return statuses
-
-    def _success(self, status: int) -> JsonSchema:
-        answering = self._endpoint.answering
-        response: JsonSchema = {"description": _SUCCESSES.get(status, "Success")}
-        headers = [name for name, _ in answering.response_headers]
-        if answering.codec is Codec.ETAG:
-            headers.append("ETag")
-        if headers:
-            response["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
-        if answering.codec is Codec.TEXT:
-            response["content"] = {"text/plain": {"schema": {"type": "string"}}}
-        elif answering.envelope is not Envelope.NONE:
-            response["content"] = {"application/json": {"schema": self._body.schema()}}
-        return response
-
-
-def _with_default(schema: JsonSchema, item: Input) -> JsonSchema:
-    if item.default is None:
-        return schema
-    return {**schema, "default": item.default}
+    return {**schema, "examples": [example]}

@@ -326,8 +326,17 @@ async def test_target_states_refuse_with_the_older_titles(ctx: Context) -> None:
     viewer = await person(ctx, role="viewer")
     refused = await call(ctx, "PUT", path, json={"apps": {}}, headers=viewer)
     assert refused.status_code == 403
-    stale = await call(ctx, "PUT", path, json={"apps": {}, "ifVersion": 9}, headers=headers)
+    stale = await call(ctx, "PUT", path, json={"apps": {}}, headers={**headers, "If-Match": '"9"'})
     assert stale.status_code == 412
+    etag = (await call(ctx, "GET", path, headers=headers)).headers["etag"]
+    current = {**headers, "If-Match": etag}
+    changed = await call(ctx, "PUT", path, json={"apps": {}}, headers=current)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] == f'"{changed.json()["version"]}"' != etag
+    again = await call(ctx, "PUT", path, json={"apps": {}}, headers=current)
+    assert again.status_code == 412
+    anyhow = await call(ctx, "PUT", path, json={"apps": {}}, headers={**headers, "If-Match": "*"})
+    assert anyhow.status_code == 200
 
 
 async def test_a_current_state_exists_after_the_first_report(ctx: Context) -> None:
