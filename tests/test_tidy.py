@@ -46,6 +46,7 @@ LIBRARIES = {
         "fleetgraph/server.py",
     ),
     "uvloop": ("fleetgraph/cli.py",),
+    "websockets": ("fleetgraph/graphql/transport.py",),
     "zstandard": ("core/payloads.py", "models/timeseries/journal.py", "fleetgraph/simulator/"),
 }
 """Which files may import what; replacing a library then changes few of them."""

@@ -76,11 +76,13 @@ class WireProtocol(WebSocketsSansIOProtocol):
     # uvicorn ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Cap the kernel's buffer."""
+        """Cap the kernel's buffer, and let it send at once."""
         super().connection_made(transport)
         peer = transport.get_extra_info("socket")
         if peer is not None:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            if peer.family in {socket.AF_INET, socket.AF_INET6}:
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.heard_at = self.loop.time()
 
     def handle_connect(self, event: Request) -> None:

@@ -24,12 +24,13 @@ class Wheel:
 
     def __init__(self) -> None:
         self._slots: dict[int, set[Due]] = {}
+        self._reached = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def put(self, due: Due, at: float) -> None:
         """Call `due` once at `at` in the loop's time, and not at an earlier wish of its."""
         self.remove(due)
-        due.slot = int(at / STEP_SECONDS) + 1
+        due.slot = max(int(at / STEP_SECONDS), self._reached) + 1
         self._slots.setdefault(due.slot, set()).add(due)
         if self._timer is None:
             self._wait()
@@ -52,10 +53,13 @@ class Wheel:
 
     def _turn(self) -> None:
         self._timer = None
-        reached = int(asyncio.get_running_loop().time() / STEP_SECONDS)
-        for number in [number for number in self._slots if number <= reached]:
-            for due in self._slots.pop(number):
-                due.slot = None
-                due.on_due()
-        if self._slots and self._timer is None:
-            self._wait()
+        self._reached = int(asyncio.get_running_loop().time() / STEP_SECONDS)
+        try:
+            for number in [number for number in self._slots if number <= self._reached]:
+                while slot := self._slots.get(number):  # whoever is called may remove others
+                    due = next(iter(slot))
+                    self.remove(due)
+                    due.on_due()
+        finally:
+            if self._slots and self._timer is None:
+                self._wait()
