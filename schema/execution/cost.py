@@ -25,10 +25,12 @@ from graphql import (
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
+    get_introspection_query,
     get_named_type,
     get_nullable_type,
     is_composite_type,
     is_list_type,
+    parse,
 )
 
 from schema.directives import ListSize, directives_of
@@ -56,13 +58,58 @@ def cost_of(
     return _Costs(schema, document).selection(root, operation.selection_set, {})
 
 
+class IntrospectionBound:
+    """Keeps questions for the schema as cheap as tools need them; everybody may ask them."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        types = [each for name, each in schema.type_map.items() if not name.startswith("__")]
+        fields = [field for each in types for field in getattr(each, "fields", {}).values()]
+        arguments = sum(len(getattr(field, "args", ())) for field in fields)
+        values = sum(len(getattr(each, "values", ())) for each in types)
+        self._schema = schema
+        self._lengths = {
+            "types": len(types),
+            "directives": len(schema.directives),
+            "fields": _mean(len(fields), types),
+            "inputFields": _mean(len(fields), types),
+            "args": _mean(arguments, fields),
+            "enumValues": _mean(values, types),
+            "interfaces": 1,
+            "possibleTypes": 1,
+        }
+        stock = parse(get_introspection_query())
+        self._max = 2 * self._cost(stock, stock.definitions[0])
+
+    def is_exceeded(self, document: DocumentNode, operation: OperationDefinitionNode) -> bool:
+        """Whether an operation asks for more than twice what the usual question does."""
+        return self._cost(document, operation) > self._max
+
+    def _cost(self, document: DocumentNode, operation: Any) -> int:
+        root = self._schema.get_root_type(operation.operation)
+        assert root is not None  # validation has seen to it
+        costs = _Costs(self._schema, document, self._lengths)
+        found = costs.selection(root, operation.selection_set, {})
+        return evaluate(found, {})
+
+
 def evaluate(formula: Formula, variables: Mapping[str, Any]) -> int:
     """Return the number."""
     return formula if isinstance(formula, int) else formula(variables)
 
 
+def _mean(total: int, things: Sequence[object]) -> int:
+    return -(-total // len(things))
+
+
 class _Costs:
-    def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        document: DocumentNode,
+        introspection: Mapping[str, int] | None = None,
+    ) -> None:
+        """With `introspection`, the lengths of its lists, nothing else is counted."""
+        self._introspection = introspection
         self._schema = schema
         self._fragments = fragments_of(document)
         self._known: dict[tuple[str, tuple[tuple[str, Length], ...]], Formula] = {}
@@ -99,9 +146,15 @@ class _Costs:
     ) -> Formula:
         name = node.name.value
         field = find_field(self._schema, parent, name)
-        if field is None or name in INTROSPECTION:
-            return 1
-        own, inner = _lengths(field, node)
+        assert field is not None  # validation has seen to it
+        if self._introspection is None:
+            if name in INTROSPECTION:
+                return 1
+            own, inner = _lengths(field, node)
+        elif name in INTROSPECTION or parent.name.startswith("__"):
+            own, inner = None, self._introspection
+        else:
+            return 0
         length = own if own is not None else lengths.get(name)
         type_ = get_named_type(field.type)
         if type_.name == COLUMN:
@@ -114,7 +167,7 @@ class _Costs:
         return _sum([1, below])
 
 
-def _lengths(field: GraphQLField, node: FieldNode) -> tuple[Length | None, dict[str, Length]]:
+def _lengths(field: GraphQLField, node: FieldNode) -> tuple[Length | None, Mapping[str, Length]]:
     """Return the length of the field's own list, and those of lists of its objects."""
     own: Length | None = None
     inner: dict[str, Length] = {}
@@ -165,4 +218,7 @@ def _sum(parts: Sequence[Formula]) -> Formula:
     unknown = [part for part in parts if not isinstance(part, int)]
     if not unknown:
         return known
+    if len(unknown) == 1:
+        only = unknown[0]
+        return lambda variables: known + only(variables)
     return lambda variables: known + sum([part(variables) for part in unknown])

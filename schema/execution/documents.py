@@ -21,7 +21,7 @@ from graphql import (
 )
 
 from core.errors import ErrorCode
-from schema.execution.cost import Formula, cost_of
+from schema.execution.cost import Formula, IntrospectionBound, cost_of
 from schema.execution.permissions import Access
 from schema.execution.plan import Plan, compile_plan
 from schema.execution.requests import Refused
@@ -81,6 +81,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
         self._schema = schema
         self._limits = limits
+        self._introspection = IntrospectionBound(schema)
         entries = limits.documents_max
         self._kept: _Recent[Operations] = _Recent(entries, TEXT_BYTES_MAX)
         self._new: _Recent[Operations] = _Recent(max(1, entries // 5), TEXT_BYTES_MAX // 5)
@@ -126,13 +127,17 @@ class Documents:
             document = parse(text, max_tokens=self._limits.tokens_max)
         except GraphQLSyntaxError as error:
             raise Refused([error]) from None
-        errors = too_large(document, self._limits) or validate(
-            self._schema,
-            document,
-            specified_rules,
-            max_errors=ERRORS_MAX,
-            hide_suggestions=self._limits.introspection != "open",
-            allow_empty_selection_sets=False,
+        errors = (
+            too_large(document, self._limits)
+            or validate(
+                self._schema,
+                document,
+                specified_rules,
+                max_errors=ERRORS_MAX,
+                hide_suggestions=self._limits.introspection != "open",
+                allow_empty_selection_sets=False,
+            )
+            or self._too_curious(document)
         )
         if errors:
             raise Refused(errors)
@@ -144,6 +149,14 @@ class Documents:
         if len(operations) == 1:
             operations[None] = next(iter(operations.values()))
         return operations
+
+    def _too_curious(self, document: DocumentNode) -> list[GraphQLError]:
+        return [
+            GraphQLError("This operation asks for too much of the schema at once.", node)
+            for node in document.definitions
+            if isinstance(node, OperationDefinitionNode)
+            and self._introspection.is_exceeded(document, node)
+        ]
 
     def _prepared(
         self, document: DocumentNode, operation: OperationDefinitionNode, cost: Formula | None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from graphql import OperationType, parse
+from graphql import OperationType, get_introspection_query, parse
 
 from schema.execution import documents as module
 from schema.execution.documents import REFUSED_TEXT_MAX, TEXT_BYTES_MAX, Documents
@@ -150,6 +150,23 @@ def test_the_quadratic_part_of_validation_comes_after_the_limits(work: list[str]
     found = documents()
     refusal(found, "{ me {" + "id " * 4_000 + "} }")
     assert work == ["parse", "too_large"]
+
+
+@pytest.mark.parametrize("version", [{}, {"input_value_deprecation": True, "one_of": True}])
+def test_answers_what_tools_ask_of_the_schema(version: dict[str, bool]) -> None:
+    text = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True, **version
+    )
+    assert documents().prepare(text).access.is_introspecting
+
+
+def test_refuses_questions_for_the_schema_that_no_tool_asks() -> None:
+    deep = "{ __schema { types { " + "fields { type { " * 3 + "name" + " } }" * 3 + " } } }"
+    assert "introspection depth" in refusal(documents(), deep).errors[0].message
+    part = "fragment F on __Type { fields { type { fields { name description isDeprecated } } } }"
+    wide = " ".join(f"a{n}: __schema {{ types {{ ...F }} }}" for n in range(20))
+    (error,) = refusal(documents(), f"{part} {{ {wide} }}").errors
+    assert error.message == "This operation asks for too much of the schema at once."
 
 
 def test_documents_of_our_own_have_no_limits(work: list[str]) -> None:
