@@ -73,7 +73,7 @@ class HttpEndpoint:
         method = exchange.scope["method"]
         # The form comes first, so that every failure is told in it.
         allowed = accepted(exchange.headers.get("accept", ""))
-        exchange.form = allowed.form or Form.LEGACY
+        exchange.form = allowed.form or (Form.RESPONSE if allowed.stream else Form.LEGACY)
         if method == "POST":
             # Only JSON: a page of a stranger can post the other types of forms with the user's
             # cookies and without asking first (CSRF). GET is no way around it, it only reads.
