@@ -39,7 +39,7 @@ STAMP: Final = "STAMP"
 LICENCES: Final = "LICENSES.txt"
 SECONDS_MAX: Final = 180
 
-_SOURCES: Final = ("package.json", "package-lock.json", ".npmrc")
+_PROJECT: Final = ("package.json", "package-lock.json", ".npmrc")
 _LICENCE_FILES: Final = ("licen[cs]e*", "LICEN[CS]E*", "Licen[cs]e*", "COPYING*", "NOTICE*")
 
 
@@ -62,7 +62,7 @@ def gather() -> None:
     """Fill `static/` anew; what was there stays if it fails. Raises GatheringFailed."""
     with TemporaryDirectory(prefix="fleetgraph-web-") as name:
         work = Path(name)
-        for source in _SOURCES:
+        for source in _PROJECT:
             shutil.copy(FOLDER / source, work)
         _npm("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", folder=work)
         made = work / "made"
@@ -79,7 +79,7 @@ def gather() -> None:
 
 def _digest() -> str:
     digest = hashlib.sha256()
-    for source in (*_SOURCES, Path(__file__).name):
+    for source in ("package-lock.json", Path(__file__).name):
         digest.update((FOLDER / source).read_bytes())
     return digest.hexdigest()
 
