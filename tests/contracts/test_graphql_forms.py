@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.context import Context
+from core.errors import ErrorCode
+from fleetgraph.graphql.encoding import STATUS
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
 from tests.contracts.serving import Api, sign_in
 
@@ -255,3 +259,11 @@ async def test_a_failure_of_our_own_is_masked(
     assert status == 500
     assert body["errors"][0]["extensions"] == {"code": "INTERNAL", "requestId": "r-1"}
     assert "secret" not in json.dumps(body)
+
+
+def test_the_page_has_every_code_and_status() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "graphql.md").read_text("utf-8")
+    assert [code for code in ErrorCode if f"`{code}`" not in page] == []
+    assert STATUS.keys() == {*ErrorCode}
+    listed = set(re.findall(r"^\| (\d{3}) \|", page, re.MULTILINE))
+    assert listed == {str(status) for status in {*STATUS.values(), 200, 405, 406, 415}}
