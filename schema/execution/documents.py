@@ -125,9 +125,24 @@ class Documents:
     def _judge(self, text: str) -> Operations:
         try:
             document = parse(text, max_tokens=self._limits.tokens_max)
+            errors = self._mistakes(document)
         except GraphQLSyntaxError as error:
-            raise Refused([error]) from None
-        errors = (
+            errors = [error]
+        except RecursionError:  # the parser bounds one selection, not fragments in fragments
+            errors = [GraphQLError("This document nests too deeply.")]
+        if errors:
+            raise Refused(errors)
+        operations: dict[str | None, Prepared] = {}
+        for node in document.definitions:
+            if isinstance(node, OperationDefinitionNode):
+                each = self._prepared(document, node, cost_of(self._schema, document, node))
+                operations[each.operation_name] = each
+        if len(operations) == 1:
+            operations[None] = next(iter(operations.values()))
+        return operations
+
+    def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
+        return (
             too_large(document, self._limits)
             or validate(
                 self._schema,
@@ -139,16 +154,6 @@ class Documents:
             )
             or self._too_curious(document)
         )
-        if errors:
-            raise Refused(errors)
-        operations: dict[str | None, Prepared] = {}
-        for node in document.definitions:
-            if isinstance(node, OperationDefinitionNode):
-                each = self._prepared(document, node, cost_of(self._schema, document, node))
-                operations[each.operation_name] = each
-        if len(operations) == 1:
-            operations[None] = next(iter(operations.values()))
-        return operations
 
     def _too_curious(self, document: DocumentNode) -> list[GraphQLError]:
         return [

@@ -169,6 +169,16 @@ def test_refuses_questions_for_the_schema_that_no_tool_asks() -> None:
     assert error.message == "This operation asks for too much of the schema at once."
 
 
+def test_refuses_fragments_that_nest_deeper_than_a_text_can() -> None:
+    levels = 150
+    parts = [
+        f"fragment F{n} on Me {{ {'id { ' * levels}...F{n + 1}{'}' * levels} }}" for n in range(10)
+    ]
+    text = "{ me { ...F0 } }" + "".join(parts) + "fragment F10 on Me { id }"
+    (error,) = refusal(documents(), text).errors
+    assert error.message == "This document nests too deeply."
+
+
 def test_documents_of_our_own_have_no_limits(work: list[str]) -> None:
     found = documents(depth_max=3, cost_max=100)
     text = "{ agents(first: 500) { nodes { latest { source { device } } } } }"
