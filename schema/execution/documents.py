@@ -28,8 +28,8 @@ from schema.execution.requests import Refused
 from schema.execution.selections import fragments_of
 from schema.limits import Limits, too_large
 
-TEXT_BYTES_MAX: Final = 2 * 1024 * 1024
-"""All texts that are remembered together; what is made of them takes some fifty times as much."""
+TEXT_CHARS_MAX: Final = 512 * 1024
+"""Of all texts that are kept; what is made of them takes up to two hundred times as much."""
 
 REFUSED_MAX: Final = 100
 REFUSED_TEXT_MAX: Final = 16 * 1024
@@ -83,9 +83,9 @@ class Documents:
         self._limits = limits
         self._introspection = IntrospectionBound(schema)
         entries = limits.documents_max
-        self._kept: _Recent[Operations] = _Recent(entries, TEXT_BYTES_MAX)
-        self._new: _Recent[Operations] = _Recent(max(1, entries // 5), TEXT_BYTES_MAX // 5)
-        self._refused: _Recent[list[GraphQLError]] = _Recent(REFUSED_MAX, TEXT_BYTES_MAX // 5)
+        self._kept: _Recent[Operations] = _Recent(entries, TEXT_CHARS_MAX)
+        self._new: _Recent[Operations] = _Recent(max(1, entries // 5), TEXT_CHARS_MAX // 5)
+        self._refused: _Recent[list[GraphQLError]] = _Recent(REFUSED_MAX, TEXT_CHARS_MAX // 5)
 
     def prepare(self, text: str, operation_name: str | None = None) -> Prepared:
         """Return the operation to run; raises Refused for a document that may not run."""
@@ -198,6 +198,8 @@ class _Recent(Generic[T]):
         return found
 
     def put(self, text: str, value: T) -> None:
+        if len(text) > self._characters_max // 4:
+            return  # one text must not push out all others
         self.pop(text)
         self._entries[text] = value
         self._characters += len(text)

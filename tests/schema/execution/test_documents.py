@@ -6,7 +6,7 @@ import pytest
 from graphql import OperationType, get_introspection_query, parse
 
 from schema.execution import documents as module
-from schema.execution.documents import REFUSED_TEXT_MAX, TEXT_BYTES_MAX, Documents
+from schema.execution.documents import REFUSED_TEXT_MAX, TEXT_CHARS_MAX, Documents
 from schema.execution.requests import Refused
 from schema.limits import Limits
 from schema.root import schema
@@ -98,15 +98,18 @@ def test_remembers_a_bounded_number_of_documents(work: list[str]) -> None:
 
 def test_remembers_a_bounded_amount_of_text(work: list[str]) -> None:
     found = documents()
-    texts = [GOOD + " " * (TEXT_BYTES_MAX // 6) + f"#{n}" for n in range(7)]
-    for text in texts:
+    texts = [GOOD + " " * (TEXT_CHARS_MAX // 40) + f"#{n}" for n in range(40)]
+    for text in texts * 2:
         found.prepare(text)
-        found.prepare(text)
+    huge = GOOD + " " * TEXT_CHARS_MAX
+    found.prepare(huge)
     work.clear()
-    found.prepare(texts[6])
+    for text in texts[1:]:
+        found.prepare(text)
     assert work == []
     found.prepare(texts[0])
-    assert "parse" in work
+    found.prepare(huge)
+    assert work.count("parse") == 2
 
 
 def test_a_long_text_that_is_refused_is_not_remembered(work: list[str]) -> None:
