@@ -22,6 +22,7 @@ class Banner:
     def __str__(self) -> str:
         password = self.password or "(the one you set)"
         lines = [
+            ("Browser", f"{self.url}/graphql   GraphiQL; the REST API at {self.url}/docs"),
             ("API", f"{self.url}   GraphQL at /graphql, REST at /api/v1, /openapi.json"),
             ("Login", f"{self.login}   password {password}"),
         ]

@@ -26,7 +26,8 @@ def probe_routes(clock: Clock) -> list[Route]:
                 "version": version("fleetgraph"),
                 "apiVersion": "v1",
                 "apiBase": "/api/v1",
-                "documentation": "/openapi.json",
+                "documentation": "/docs",
+                "openapi": "/openapi.json",
                 "graphql": "/graphql",
             }
         )

@@ -27,7 +27,8 @@ def test_the_root_says_what_this_is_and_where_things_are(client: TestClient) -> 
         "version": version("fleetgraph"),
         "apiVersion": "v1",
         "apiBase": "/api/v1",
-        "documentation": "/openapi.json",
+        "documentation": "/docs",
+        "openapi": "/openapi.json",
         "graphql": "/graphql",
     }
 
