@@ -62,8 +62,10 @@ async def test_what_must_not_be_lost_waits_in_order_and_then_the_member_is_cut()
     seat.flush()
     assert member.answers == [{"data": n} for n in range(3)]
     member.is_awake = False
-    for n in range(4):
+    for n in range(3):
         seat.deliver(None, frame(n))
+    assert member.ends == []
+    seat.deliver(None, frame(3))
     assert member.ends == [TOO_MANY_WAIT]
     member.is_awake = True
     seat.flush()
