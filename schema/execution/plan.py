@@ -1,7 +1,7 @@
 """Operations compiled once and run many times, with the results of graphql-core's Executor.
 
-The answers, the errors and their order are those of graphql-core; tests/schema/execution/
-test_plan.py runs both on random documents. A live event of four fields costs a tenth.
+The answers, the errors and their order are those of graphql-core: tests run both on random
+documents and compare. `python -m benchmarks.plan` shows what it saves.
 """
 
 from __future__ import annotations
