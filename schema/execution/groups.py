@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Protocol
 
 from graphql import GraphQLError
@@ -234,9 +234,8 @@ class Group:
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their end, which is not that of the caller."""
     for task in tasks:
         task.cancel()
-    for task in tasks:
-        if task is not asyncio.current_task():
-            with suppress(asyncio.CancelledError):
-                await task
+    if tasks:
+        await asyncio.wait(tasks)
