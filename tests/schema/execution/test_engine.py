@@ -87,7 +87,8 @@ async def following(ctx: Context, text: str) -> list[dict[str, Any]]:
 
 async def test_an_operation_ends_at_its_time_limit_and_its_work_with_it(ctx: Context) -> None:
     happened.clear()
-    found = await answer(ctx, "{ atOnce forever }", engine=engine(seconds_max=0.05))
+    async with asyncio.timeout(5):
+        found = await answer(ctx, "{ atOnce forever }", engine=engine(seconds_max=0.05))
     assert found.body() == {
         "errors": [
             {
