@@ -18,6 +18,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
+    Undefined,
     VariableDefinitionNode,
     coerce_input_value,
     get_named_type,
@@ -260,9 +261,11 @@ def _check_input(item: Input, method: str) -> None:
 
 def _check_fixed(item: Input) -> None:
     try:
-        coerce_input_value(fixed_value(item), item.type)
+        value = coerce_input_value(fixed_value(item), item.type)
     except (InvalidInput, GraphQLError) as error:
         raise Mistake(f"${item.name} cannot be {item.label!r}: {error}") from None
+    if value is Undefined:
+        raise Mistake(f"${item.name} cannot be {item.label!r}")
 
 
 def without_rest(document: DocumentNode) -> DocumentNode:

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rest_compat import streams
+from rest_compat.catalog import load_catalog
+from rest_compat.endpoints import Endpoint
+from tests.rest_compat.family_schema import toy
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Endpoint:
+    document = 'subscription S($n: Int!) @rest(get: "/x", codec: SSE) { ticks(upTo: $n) }'
+    (tmp_path / "toy.graphql").write_text(document, encoding="utf-8")
+    return load_catalog(toy(), tmp_path).endpoints[0]
+
+
+class Source:
+    """Events as a test gives them; says whether it was closed."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue()
+        self.is_closed = False
+
+    async def events(self) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            while True:
+                yield await self.queue.get()
+        finally:
+            self.is_closed = True
+
+
+async def test_who_leaves_a_silent_stream_leaves_nothing_running(endpoint: Endpoint) -> None:
+    source = Source()
+    source.queue.put_nowait({"ticks": 1, "_id": "a\nb", "_event": "tick"})
+    frames = streams._frames(endpoint, source.events(), "r")
+    before = asyncio.all_tasks()
+    assert await anext(frames) == b":\n\n"
+    assert await anext(frames) == b"id: a b\nevent: tick\ndata: 1\n\n"
+    waiting = asyncio.ensure_future(anext(frames))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert source.is_closed
+    assert asyncio.all_tasks() <= before
+
+
+async def test_a_silent_stream_shows_that_it_lives(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.01)
+    source = Source()
+    frames = streams._frames(endpoint, source.events(), "r")
+    assert [await anext(frames) for _ in range(3)] == [b":\n\n"] * 3
+    source.queue.put_nowait({"ticks": 2})
+    while (frame := await anext(frames)) == b":\n\n":
+        pass
+    assert frame == b"data: 2\n\n"
+    await frames.aclose()  # type: ignore[attr-defined]
+    assert source.is_closed
