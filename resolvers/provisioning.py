@@ -37,6 +37,7 @@ from core.events import (
 )
 from core.ids import secret_hash
 from core.mqtt_topics import agent_username
+from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.public_keys import is_signed_by, read_public_key, read_signature
 from core.registrations import Registration
 from models.agents import (
@@ -49,7 +50,7 @@ from models.agents import (
     put_device_key,
 )
 from models.mqtt_accounts import put_account
-from models.provisioning import ProvisioningKey, find_provisioning_key, take_use
+from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys, take_use
 from models.target_states import put_first_state
 from models.tenants import get_tenant
 from models.unit_of_work import Work, database_errors, unit_of_work
@@ -63,7 +64,6 @@ AGENTS_MAX: Final = 10_000
 EXPIRES_DAYS_MAX: Final = 3_650
 DESCRIPTION_CHARS_MAX: Final = 500
 KEY_CHARS_MAX: Final = 200
-KEYS_LISTED_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +136,12 @@ async def create_provisioning_key(
 
 
 @allow(Permission.PROVISIONING_READ)
-async def list_provisioning_keys(ctx: Context) -> list[ProvisioningKey]:
-    """Return the tenant's keys: those that still let agents in first, then newest first."""
-    now = ctx.clock.now()
+async def list_provisioning_keys(
+    ctx: Context, first: int = PAGE_SIZE_MAX, after: str | None = None
+) -> Slice[ProvisioningKey]:
+    """Return the tenant's keys, newest first, `first` at a time."""
     with database_errors():
-        query = ProvisioningKey.of(ctx.tenant_id).order_by("-created_at", "-id")
-        keys = await query.limit(KEYS_LISTED_MAX)
-    return sorted(keys, key=lambda key: not (key.may_register(now) and key.has_uses_left))
+        return await page_of_keys(ctx.tenant_id, page_size(first), after)
 
 
 @allow(Permission.PUBLIC)

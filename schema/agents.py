@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
@@ -160,6 +160,13 @@ class PageInfo:
     has_next_page: bool
     end_cursor: str | None = strawberry.field(description="Give it as `after` for the next page.")
 
+    @classmethod
+    def of(cls, page: Slice[Any]) -> PageInfo:
+        """Return the place of a page."""
+        return cls(
+            has_next_page=page.has_next, end_cursor=page.cursors[-1] if page.cursors else None
+        )
+
 
 @strawberry.type
 class AgentEdge:
@@ -188,8 +195,7 @@ class AgentConnection:
     @strawberry.field
     def page_info(self, page: Parent[Slice[rows.Agent]]) -> PageInfo:
         """Return how to go on."""
-        cursors = page.cursors
-        return PageInfo(has_next_page=page.has_next, end_cursor=cursors[-1] if cursors else None)
+        return PageInfo.of(page)
 
     @strawberry.field(description="How many agents match in all.")
     def total_count(self, page: Parent[Slice[rows.Agent]]) -> int:

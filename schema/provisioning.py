@@ -1,4 +1,4 @@
-"""Provisioning: keys for operators, registration and proof for agents."""
+"""Provisioning: registration and proof for agents."""
 
 from __future__ import annotations
 
@@ -12,79 +12,10 @@ from strawberry import Parent
 
 from core.mqtt_topics import encode_id
 from models import agents as agent_rows
-from models import provisioning as rows
 from resolvers import provisioning
 from schema.agents import Agent
 from schema.context import Info
-from schema.directives import list_size, requires
-
-
-@strawberry.type(description="A secret that lets agents register; its text is not kept.")
-class ProvisioningKey:
-    """Read off a row."""
-
-    id: UUID
-    description: str
-    fleet_uuid: UUID | None
-    agents_max: int = strawberry.field(description="How many agents may register with it.")
-    agents_used: int
-    is_active: bool
-    expires_at: datetime
-    created_at: datetime
-    created_by: UUID | None
-    last_used_at: datetime | None
-
-
-@strawberry.type
-class ProvisioningKeyList:
-    """Read off a list of rows; an object, so that paging can join later."""
-
-    @strawberry.field(graphql_type=list[ProvisioningKey])
-    def nodes(self, keys: Parent[list[rows.ProvisioningKey]]) -> list[rows.ProvisioningKey]:
-        """Return the keys."""
-        return keys
-
-    @strawberry.field(description="How many keys there are in all.")
-    def total_count(self, keys: Parent[list[rows.ProvisioningKey]]) -> int:
-        """Return the number of keys."""
-        return len(keys)
-
-
-@strawberry.type(description="A provisioning key at the only moment at which its text is known.")
-class NewProvisioningKey:
-    """Read off the use case's value."""
-
-    key: str = strawberry.field(description="64 hex digits. Shown only now.")
-
-    @strawberry.field
-    def id(self, new: Parent[provisioning.NewProvisioningKey]) -> UUID:
-        """Return the row's id."""
-        return new.row.id
-
-    @strawberry.field
-    def description(self, new: Parent[provisioning.NewProvisioningKey]) -> str:
-        """Return the operator's words."""
-        return new.row.description
-
-    @strawberry.field
-    def fleet_uuid(self, new: Parent[provisioning.NewProvisioningKey]) -> UUID | None:
-        """Return the fleet that agents join."""
-        return new.row.fleet_uuid
-
-    @strawberry.field
-    def agents_max(self, new: Parent[provisioning.NewProvisioningKey]) -> int:
-        """Return how many agents may register."""
-        return new.row.agents_max
-
-    @strawberry.field
-    def expires_at(self, new: Parent[provisioning.NewProvisioningKey]) -> datetime:
-        """Return when the key ends."""
-        return new.row.expires_at
-
-    @strawberry.field(description="What to mind about the key, for people.")
-    def warning(self, new: Parent[provisioning.NewProvisioningKey]) -> str:
-        """Return one sentence."""
-        return "Save this key now. It is not stored and cannot be shown again."
+from schema.directives import requires
 
 
 @strawberry.input(description="What an agent says of itself.")
@@ -239,47 +170,8 @@ class Challenge:
 
 
 @strawberry.type
-class ProvisioningQuery:
-    """Fields of Query."""
-
-    @strawberry.field(
-        graphql_type=ProvisioningKeyList,
-        description="Provisioning keys: those that still let agents in first, then newest first.",
-        directives=[
-            requires("provisioning.list_provisioning_keys"),
-            list_size(100, fields=["nodes"]),
-        ],
-    )
-    async def provisioning_keys(self, info: Info) -> list[rows.ProvisioningKey]:
-        """Return the tenant's keys."""
-        return await provisioning.list_provisioning_keys(info.context.ctx)
-
-
-@strawberry.type
 class ProvisioningMutation:
     """Fields of Mutation."""
-
-    @strawberry.mutation(
-        graphql_type=NewProvisioningKey,
-        description="Make a key that lets agents register: one agent, unless told otherwise.",
-        directives=[requires("provisioning.create_provisioning_key")],
-    )
-    async def create_provisioning_key(
-        self,
-        info: Info,
-        description: str = "",
-        agents_max: Annotated[int, strawberry.argument(description="1 to 10000.")] = 1,
-        expires_in_days: Annotated[int, strawberry.argument(description="1 to 3650.")] = 365,
-        fleet_uuid: UUID | None = None,
-    ) -> provisioning.NewProvisioningKey:
-        """Return the new key with its text."""
-        return await provisioning.create_provisioning_key(
-            info.context.ctx,
-            description=description,
-            agents_max=agents_max,
-            expires_in_days=expires_in_days,
-            fleet_uuid=fleet_uuid,
-        )
 
     @strawberry.mutation(
         graphql_type=RegisteredAgent,

@@ -17,7 +17,8 @@ from schema.device_logs import DeviceLogMutation
 from schema.enums import Names
 from schema.errors import present
 from schema.history import HistoryQuery
-from schema.provisioning import ProvisioningMutation, ProvisioningQuery
+from schema.provisioning import ProvisioningMutation
+from schema.provisioning_keys import ProvisioningKeyMutation, ProvisioningKeyQuery
 from schema.readings import ReadingQuery, ReadingSubscription
 from schema.scalars import SCALARS
 from schema.target_states import TargetStateMutation, TargetStateQuery
@@ -31,7 +32,7 @@ class Query(
     HistoryQuery,
     TargetStateQuery,
     CurrentStateQuery,
-    ProvisioningQuery,
+    ProvisioningKeyQuery,
 ):
     """What can be asked."""
 
@@ -39,6 +40,7 @@ class Query(
 @strawberry.type
 class Mutation(
     AuthMutation,
+    ProvisioningKeyMutation,
     ProvisioningMutation,
     TargetStateMutation,
     CurrentStateMutation,

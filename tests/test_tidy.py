@@ -115,7 +115,7 @@ def test_time_identity_and_environment_have_one_source_each() -> None:
 def test_no_file_is_longer_than_a_person_reads() -> None:
     too_long = {}
     for name, text in texts():
-        if not name.endswith((".py", ".graphql", ".sql")) or name == "schema/schema.graphql":
+        if not name.endswith((".py", ".graphql", ".sql")) or name.endswith("/schema.graphql"):
             continue
         lines = text.count("\n")
         if lines > LONG_FILES.get(name, LINES_MAX):

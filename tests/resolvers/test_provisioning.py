@@ -22,6 +22,7 @@ from core.errors import (
 from core.events import AgentChanged
 from core.ids import secret_hash
 from core.mqtt_topics import encode_id
+from core.paging import encode_cursor
 from core.policy import BrokerAddress, Policy
 from models.agents import Agent, DeviceKey, ProvisioningState
 from models.provisioning import ProvisioningKey
@@ -44,7 +45,7 @@ from tests.resolvers.edge import (
 
 async def used(ctx: Context) -> int:
     keys = await provisioning.list_provisioning_keys(ctx)
-    return sum(key.agents_used for key in keys)
+    return sum(key.agents_used for key in keys.items)
 
 
 class TestKeys:
@@ -97,19 +98,28 @@ class TestKeys:
         with pytest.raises(Conflict):
             await provisioning.create_provisioning_key(stranger, key=text)
 
-    async def test_lists_keys_that_still_work_first(self, ctx: Context) -> None:
+    async def test_pages_show_each_key_once_newest_first(self, ctx: Context) -> None:
         clock = ManualClock(ctx.clock.now())
         ctx = replace(ctx, clock=clock)
-        expired = await provisioning.create_provisioning_key(ctx, expires_in_days=1)
-        clock.advance(seconds=86_400)
-        used_up = await provisioning.create_provisioning_key(ctx)
-        await register(ctx, Edge.make(), used_up.key)
-        fresh = await provisioning.create_provisioning_key(ctx)
-        clock.advance(seconds=1)
-        newest = await provisioning.create_provisioning_key(ctx, agents_max=2)
-        listed = [key.id for key in await provisioning.list_provisioning_keys(ctx)]
-        assert listed[:2] == [newest.row.id, fresh.row.id]
-        assert set(listed[2:]) == {expired.row.id, used_up.row.id}
+        made = []
+        for number in range(5):
+            made.append((await provisioning.create_provisioning_key(ctx)).row)
+            clock.advance(seconds=number % 2)  # some share a moment
+        found, after = [], None
+        while True:
+            page = await provisioning.list_provisioning_keys(ctx, 2, after)
+            found += [key.id for key in page.items]
+            assert page.total == 5
+            if not page.has_next:
+                break
+            after = page.cursors[-1]
+        in_order = sorted(made, key=lambda key: (key.created_at, key.id), reverse=True)
+        assert found == [key.id for key in in_order]
+
+    @pytest.mark.parametrize("after", ["", "x", encode_cursor("1"), encode_cursor(f"{10**30} x")])
+    async def test_refuses_what_is_no_cursor(self, ctx: Context, after: str) -> None:
+        with pytest.raises(InvalidInput, match="after"):
+            await provisioning.list_provisioning_keys(ctx, 2, after)
 
 
 class TestRegister:

@@ -76,7 +76,11 @@ CASES: dict[str, tuple[Make, str]] = {
         _series,
         "query($u: UUID!) { history(agentUuid: $u) { series { metric source { device } } } }",
     ),
-    "ProvisioningKeyList.nodes": (_keys, "{ provisioningKeys { totalCount nodes { id } } }"),
+    "ProvisioningKeyConnection.nodes": (_keys, "{ provisioningKeys { totalCount nodes { id } } }"),
+    "ProvisioningKeyConnection.edges": (
+        _keys,
+        "{ provisioningKeys { edges { cursor node { id } } pageInfo { endCursor } } }",
+    ),
 }
 """For each field of the schema that is a list of objects: rows, and a query that shows it."""
 
