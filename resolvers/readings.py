@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -32,6 +32,9 @@ from models.unit_of_work import database_errors
 from resolvers.dead_letters import record_dead_letters
 
 SPAN_DEFAULT = timedelta(hours=1)
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+"""Nothing can be said to be earlier."""
+
 POINTS_MAX_LIMIT = 20_000
 _NAMES_MAX = 500
 
@@ -195,7 +198,7 @@ def _span(ctx: Context, start: datetime | None, end: datetime | None) -> TimeRan
         if moment is not None and moment.tzinfo is None:
             raise InvalidInput(field, "needs a time zone, for instance a trailing Z")
     last = end or ctx.clock.now()
-    first = start or last - SPAN_DEFAULT
+    first = start or last - min(SPAN_DEFAULT, last - BEGINNING)
     if first >= last:
         raise InvalidInput("start", "must be before end")
     return TimeRange(first, last)

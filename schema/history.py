@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from core.context import Context
 from core.errors import InvalidInput, LimitReached
 from core.readings import Quality, SeriesColumns
-from resolvers.readings import SeriesSelect, read_series
+from resolvers.readings import BEGINNING, SeriesSelect, read_series
 from schema.context import Info
 from schema.directives import list_size, requires
 from schema.enums import Aggregate
@@ -143,9 +143,11 @@ async def newest_buckets(
     limit: int,
 ) -> list[HistorySeries]:
     """Return the newest buckets; without `start` of as many widths as there may be rows."""
-    last = _after(end or ctx.clock.now())
+    now = ctx.clock.now()
+    latest = now + timedelta(hours=ctx.policy.clock_future_hours_max)
+    last = _after(min(end or now, latest))
     longest = timedelta(days=ctx.policy.clock_past_days_max)
-    first = start or last - min(every * limit, longest)
+    first = start or last - min(min(every, longest) * limit, longest, last - BEGINNING)
     averages, minima, maxima, counts = [
         await read_series(ctx, select, start=first, end=last, every=every, aggregate=aggregate)
         for aggregate in (Aggregate.AVG, Aggregate.MIN, Aggregate.MAX, Aggregate.COUNT)

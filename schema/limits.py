@@ -24,6 +24,13 @@ NOBODY_COST_MAX: Final = 100
 FRAGMENTS_MAX: Final = 100
 """Validation compares fragments in pairs: 300 of them, in 14 kB, take it a second."""
 
+OPERATIONS_MAX: Final = 100
+"""In one document; each is prepared, whichever of them runs."""
+
+CHARS_PER_TOKEN: Final = 25
+"""A text may have so many times `tokens_max`: one token may be as long as the text, and reading a
+megabyte takes a third of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -57,6 +64,11 @@ class Limits:
             return min(NOBODY_COST_MAX, self.agent_cost_max)
         return self.agent_cost_max if role is Role.AGENT else self.cost_max
 
+    @property
+    def chars_max(self) -> int:
+        """The longest text that is read as a document."""
+        return CHARS_PER_TOKEN * self.tokens_max
+
 
 class Size(NamedTuple):
     """How large a selection is, fragments counted wherever they are spread."""
@@ -79,14 +91,22 @@ def too_large(document: DocumentNode, limits: Limits) -> list[GraphQLError]:
     may grow with the square of what is asked.
     """
     measure = _Measure(document)
-    if measure.fragment_count > FRAGMENTS_MAX:
-        found = f"{measure.fragment_count} fragments; the limit is {FRAGMENTS_MAX}"
-        return [GraphQLError(f"This document has {found}.")]
+    operations = [
+        node for node in document.definitions if isinstance(node, OperationDefinitionNode)
+    ]
+    sizes = [measure.selection(node.selection_set) for node in operations]
     return [
         GraphQLError(problem, node)
-        for node in document.definitions
-        if isinstance(node, OperationDefinitionNode)
-        for problem in _problems(measure.selection(node.selection_set), measure.root(node), limits)
+        for node, size in zip(operations, sizes, strict=True)
+        for problem in _problems(size, measure.root(node), limits)
+    ] or [
+        GraphQLError(f"This document has {found} {noun}; the limit is {limit}.")
+        for noun, found, limit in (
+            ("fragments", measure.fragment_count, FRAGMENTS_MAX),
+            ("operations", len(operations), OPERATIONS_MAX),
+            ("fields in its operations", sum(size.fields for size in sizes), limits.fields_max),
+        )
+        if found > limit
     ]
 
 

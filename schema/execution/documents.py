@@ -123,6 +123,9 @@ class Documents:
         raise Refused(errors)
 
     def _judge(self, text: str) -> Operations:
+        if len(text) > self._limits.chars_max:
+            found = f"{len(text)} characters; the limit is {self._limits.chars_max}"
+            raise Refused([GraphQLError(f"This document has {found}.")])
         try:
             document = parse(text, max_tokens=self._limits.tokens_max)
             errors = self._mistakes(document)

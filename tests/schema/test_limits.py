@@ -8,7 +8,7 @@ from graphql import GraphQLError, get_introspection_query, parse
 from core.callers import Role
 from core.context import Context
 from fleetgraph.settings import GraphqlSettings
-from schema.limits import FRAGMENTS_MAX, Limits, too_large
+from schema.limits import FRAGMENTS_MAX, OPERATIONS_MAX, Limits, too_large
 from tests.schema.asking import ask, refusal
 
 LIMITS = Limits()
@@ -85,6 +85,20 @@ def test_refuses_more_fragments_than_validation_can_compare_quickly() -> None:
     text = "{ me {" + " ".join(f"...F{n}" for n in names) + "} }"
     (error,) = problems(text + " ".join(f"fragment F{n} on Me {{ id }}" for n in names))
     assert error.message == "This document has 101 fragments; the limit is 100."
+
+
+def test_refuses_more_operations_than_can_be_prepared_quickly() -> None:
+    (error,) = problems(
+        " ".join(f"query Q{n} {{ me {{ id }} }}" for n in range(OPERATIONS_MAX + 1))
+    )
+    assert error.message == "This document has 101 operations; the limit is 100."
+
+
+def test_counts_a_fragment_in_each_operation_that_spreads_it() -> None:
+    fragment = "fragment F on Query { me {" + "id " * (LIMITS.fields_max // 2) + "} }"
+    assert not problems("query A { ...F }" + fragment)
+    (error,) = problems("query A { ...F } query B { ...F }" + fragment)
+    assert error.message == "This document has 1002 fields in its operations; the limit is 1000."
 
 
 @pytest.mark.parametrize(

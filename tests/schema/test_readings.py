@@ -87,6 +87,17 @@ async def test_buckets_aggregate_and_selects_narrow(ctx: Context) -> None:
     assert (series["timestamps"], series["values"]) == ([first, first + 60_000], [5.0, 11.0])
 
 
+async def test_answers_at_the_ends_of_time(ctx: Context) -> None:
+    agent = str((await make_agent(ctx)).uuid)
+    first, last = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
+    assert (await ask(ctx, SERIES, select={}, end="0001-01-01T00:00:01Z"))["series"] == []
+    assert (await refusal(ctx, SERIES, select={}, end=first))["extensions"]["field"] == "start"
+    for end in (first, last):
+        assert (await ask(ctx, HISTORY, u=agent, every="1h", end=end))["history"]["series"] == []
+    error = await refusal(ctx, HISTORY, u=agent, every="P9999999D", limit=10_000)
+    assert error["extensions"]["field"] == "every"
+
+
 async def test_refuses_an_aggregate_without_a_width(ctx: Context) -> None:
     error = await refusal(ctx, SERIES, select={}, aggregate="max")
     assert error["extensions"]["field"] == "aggregate"

@@ -97,7 +97,7 @@ def test_remembers_a_bounded_number_of_documents(work: list[str]) -> None:
 
 
 def test_remembers_a_bounded_amount_of_text(work: list[str]) -> None:
-    found = documents()
+    found = documents(tokens_max=TEXT_CHARS_MAX)
     texts = [GOOD + " " * (TEXT_CHARS_MAX // 40) + f"#{n}" for n in range(40)]
     for text in texts * 2:
         found.prepare(text)
@@ -119,6 +119,15 @@ def test_a_long_text_that_is_refused_is_not_remembered(work: list[str]) -> None:
     work.clear()
     refusal(found, text)
     assert "parse" in work
+
+
+@pytest.mark.parametrize("token", ['"%s"', "#%s\n", "%s"], ids=["text", "comment", "name"])
+def test_one_token_as_long_as_the_text_is_not_even_read(work: list[str], token: str) -> None:
+    longest = Limits().chars_max
+    found = documents()
+    answer = refusal(found, "{ me " + token % ("x" * longest) + " }")
+    assert f"characters; the limit is {longest}" in answer.errors[0].message
+    assert work == []
 
 
 def test_what_is_remembered_of_a_refusal_does_not_hold_its_document() -> None:
