@@ -39,7 +39,7 @@ MESSAGE_MAX: Final = 500
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Prepared:
     """One operation of a document that may run: it stays the same object for the same text.
 

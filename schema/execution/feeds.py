@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from graphql import (
     FieldNode,
@@ -89,11 +90,11 @@ def group_key(
     That is the tenant, the permissions, who the caller is unless it is a person, the operation
     and the variables; with `resumable` but for those that only say where to go on.
     """
-    names = _variables(prepared)
-    left_out = _resume_only(prepared) if resumable else frozenset()
+    told = _told(prepared)
+    left_out = told.resume_only if resumable else frozenset()
     given = {
         name: variables.get(name, default)
-        for name, default in names.items()
+        for name, default in told.defaults.items()
         if name not in left_out and (name in variables or default is not _ABSENT)
     }
     text = json.dumps(given, sort_keys=True, separators=(",", ":"))
@@ -127,8 +128,26 @@ def permissions_of(role: Role) -> frozenset[Permission]:
 _ABSENT: Final = object()
 
 
-@lru_cache(maxsize=1_000)
-def _variables(prepared: Prepared) -> Mapping[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an operation says of its variables."""
+
+    defaults: Mapping[str, Any]
+    resume_only: frozenset[str]
+
+
+_KNOWN: Final[WeakKeyDictionary[Prepared, _Told]] = WeakKeyDictionary()
+"""Does not keep operations that Documents has dropped: a large one takes megabytes."""
+
+
+def _told(prepared: Prepared) -> _Told:
+    found = _KNOWN.get(prepared)
+    if found is None:
+        found = _KNOWN[prepared] = _Told(_defaults(prepared), _resume_only(prepared))
+    return found
+
+
+def _defaults(prepared: Prepared) -> Mapping[str, Any]:
     """Return the default of each variable the operation declares, by name."""
     return {
         node.variable.name.value: (
@@ -138,7 +157,6 @@ def _variables(prepared: Prepared) -> Mapping[str, Any]:
     }
 
 
-@lru_cache(maxsize=1_000)
 def _resume_only(prepared: Prepared) -> frozenset[str]:
     """Return the variables that stand nowhere but as the root field's RESUME_ARGUMENT."""
     resuming = [

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Hashable
 from dataclasses import replace
 from uuid import UUID
+from weakref import ref
 
 from core.callers import Caller, Role
 from core.context import Context
 from schema.context import GraphQLContext
+from schema.execution.engine import Engine
 from schema.execution.feeds import group_key, impersonal_context
 from schema.execution.requests import GraphQLRequest
+from schema.root import schema
 from tests.schema.execution.members import ENGINE
 
 TEXT = """subscription($u: UUID, $after: String, $hz: Float = 2.0) {
@@ -64,3 +68,12 @@ async def test_a_group_knows_the_tenant_and_the_role_and_no_person(ctx: Context)
     assert shared.caller.user_id is None
     assert shared.remote_address == ""
     assert shared.request_id.startswith("live-")
+
+
+async def test_what_is_known_of_an_operation_does_not_keep_it(ctx: Context) -> None:
+    prepared = Engine(schema).prepare(GraphQLRequest(TEXT), GraphQLContext(ctx))
+    group_key(prepared, {}, OWNER, resumable=True)
+    kept = ref(prepared)
+    del prepared
+    gc.collect()
+    assert kept() is None
