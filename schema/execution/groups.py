@@ -236,6 +236,7 @@ class Group:
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
     """Cancel tasks and wait for their end, which is not that of the caller."""
     for task in tasks:
-        task.cancel()
+        if not task.cancelling():  # a second time would end its cleaning up
+            task.cancel()
     if tasks:
         await asyncio.wait(tasks)

@@ -177,6 +177,24 @@ async def test_a_member_may_leave_while_its_beginning_is_on_its_way(ctx: Context
     assert member.payloads == []
 
 
+async def test_leaving_twice_at_once_still_ends_what_runs(ctx: Context) -> None:
+    assert isinstance(ctx.live, JournalHub)
+    await put(ctx, await make_agent(ctx), 0)
+    before = asyncio.all_tasks()
+    member = Recorder()
+    async with live() as subscriptions:
+        ticket = await join(subscriptions, ctx, READINGS, member)
+        await until(lambda: bool(member.payloads))
+        async with ctx.live._starting:  # the source has to wait while it ends
+            leaving = []
+            for _ in range(2):
+                leaving.append(asyncio.create_task(ticket.close()))
+                await asyncio.sleep(0.05)
+        await asyncio.gather(*leaving)
+        assert ctx.live.listener_count == 0
+        assert asyncio.all_tasks() == before
+
+
 async def test_a_member_asleep_through_its_beginning_wakes_to_all_of_it(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
