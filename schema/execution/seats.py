@@ -111,6 +111,7 @@ class Seat:
         """Send what waits, as long as the member takes it."""
         if self._ready is not None and not self._ready.done() and self.is_ready():
             self._ready.set_result(None)
+            self.slow_since = self._watch.now()
         while self._waiting and self.is_ready():
             key = next(iter(self._waiting))
             frame = self._waiting.pop(key)

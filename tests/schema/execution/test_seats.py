@@ -120,6 +120,21 @@ async def test_a_member_that_is_ready_without_saying_so_is_found() -> None:
     seat.leave()
 
 
+async def test_a_member_that_has_just_woken_is_not_cut() -> None:
+    member, watch = Recorder(), SlowWatch(0.2)
+    seat = Seat(member, watch, 10)
+    member.is_awake = False
+    waiting = asyncio.create_task(seat.ready())
+    await asyncio.sleep(0)
+    seat.slow_since -= 1
+    member.is_awake = True
+    seat.flush()
+    watch._sweep()
+    await waiting
+    assert member.ends == []
+    assert seat.is_clear
+
+
 ACTIONS = st.lists(
     st.one_of(st.integers(0, 3), st.sampled_from(["sleep", "wake", "sip"])), max_size=60
 )
