@@ -101,17 +101,7 @@ class Engine:
         the same operation stay.
         """
         admitted = self.admit(prepared, variables, context)
-        try:
-            found = self._execute(prepared, admitted.variables, None, context)
-            if isinstance(found, ExecutionResult):
-                result = found
-            else:
-                async with asyncio.timeout(self._limits.seconds_max):
-                    result = await found
-        except TimeoutError:
-            error = TookTooLong("This operation", limit_seconds=self._limits.seconds_max)
-            result = ExecutionResult(None, [_located(prepared, error)])
-        answer = _answer(result, context)
+        answer = await self._answer(prepared, admitted.variables, None, context)
         answer.extensions = admitted.extensions
         return answer
 
@@ -122,7 +112,11 @@ class Engine:
         admitted = self.admit(prepared, variables, context)
         executor = self._executor(prepared, admitted.variables, None, context)
         found = create_source_event_stream(executor)
-        source = await found if isawaitable(found) else found
+        try:
+            async with asyncio.timeout(self._limits.seconds_max):
+                source = await found if isawaitable(found) else found
+        except TimeoutError:
+            raise _refused([self._too_long(prepared)], context) from None
         if isinstance(source, ExecutionResult):
             raise _refused(source.errors or [], context)
         return Following(self, prepared, admitted.variables, source, context)
@@ -152,6 +146,31 @@ class Engine:
         if isinstance(found, list):
             raise _refused(found, context)
         return found
+
+    async def _answer(
+        self,
+        prepared: Prepared,
+        variables: VariableValues,
+        root: object,
+        context: GraphQLContext,
+    ) -> Answer:
+        try:
+            found = self._execute(prepared, variables, root, context)
+            if isinstance(found, ExecutionResult):
+                result = found
+            else:
+                async with asyncio.timeout(self._limits.seconds_max):
+                    result = await found
+        except TimeoutError:
+            result = ExecutionResult(None, [self._too_long(prepared)])
+        if not result.errors:
+            return Answer(result.data)
+        request_id = context.ctx.request_id
+        return Answer(result.data, [present(error, request_id) for error in result.errors])
+
+    def _too_long(self, prepared: Prepared) -> GraphQLError:
+        error = TookTooLong("This operation", limit_seconds=self._limits.seconds_max)
+        return _located(prepared, error)
 
     def _execute(
         self,
@@ -208,10 +227,8 @@ class Following:
         self._context = context
 
     async def resolve(self, event: object) -> Answer:
-        """Return the answer to one event."""
-        found = self._engine._execute(self._prepared, self._variables, event, self._context)  # noqa: SLF001  # one module
-        result = found if isinstance(found, ExecutionResult) else await found
-        return _answer(result, self._context)
+        """Return the answer to one event; one that takes too long is only an error."""
+        return await self._engine._answer(self._prepared, self._variables, event, self._context)  # noqa: SLF001  # one module
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the answer to each event of the source; an error of the source is the last one."""
@@ -233,13 +250,6 @@ async def _closable(source: AsyncIterable[Any]) -> AsyncGenerator[Any, None]:
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()
-
-
-def _answer(result: ExecutionResult, context: GraphQLContext) -> Answer:
-    if not result.errors:
-        return Answer(result.data)
-    request_id = context.ctx.request_id
-    return Answer(result.data, [present(error, request_id) for error in result.errors])
 
 
 def _refused(errors: Any, context: GraphQLContext) -> Refused:

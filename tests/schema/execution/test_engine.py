@@ -13,7 +13,7 @@ from core.errors import NotFound
 from models.target_states import TargetState
 from schema.context import GraphQLContext, Info
 from schema.execution.engine import Engine
-from schema.execution.requests import GraphQLRequest
+from schema.execution.requests import GraphQLRequest, Refused
 from schema.limits import Limits
 from schema.root import FleetSchema, schema
 from tests.factories import make_agent
@@ -30,6 +30,12 @@ happened = Happenings()
 @strawberry.type
 class Thing:
     name: str
+
+    @strawberry.field
+    async def awaited(self) -> str:
+        if self.name == "a":
+            await asyncio.Event().wait()
+        return self.name
 
     @strawberry.field
     def broken(self) -> str:
@@ -69,6 +75,13 @@ class Subscription:
         yield Thing(name="a")
         if fail == "going":
             raise RuntimeError("the secret of the house")
+        if fail == "late":
+            yield Thing(name="b")
+
+    @strawberry.subscription
+    async def never(self) -> AsyncIterator[Thing]:
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 TOY = FleetSchema(query=Query, subscription=Subscription)
@@ -101,6 +114,18 @@ async def test_an_operation_ends_at_its_time_limit_and_its_work_with_it(ctx: Con
         "extensions": {"cost": {"requested": 2, "budget": 50_000}},
     }
     assert happened == ["cancelled"]
+
+
+async def test_an_event_and_an_opening_end_at_the_time_limit_too(ctx: Context) -> None:
+    async with asyncio.timeout(5):
+        late, next_ = await following(ctx, 'subscription { things(fail: "late") { awaited } }')
+        with pytest.raises(Refused) as refused:
+            await following(ctx, "subscription { never { name } }")
+    assert late["data"] is None
+    assert next_ == {"data": {"things": {"awaited": "b"}}}
+    (never,) = refused.value.answer.body()["errors"]
+    codes = [each["extensions"]["code"] for each in (*late["errors"], never)]
+    assert codes == ["UNAVAILABLE", "UNAVAILABLE"]
 
 
 async def test_what_a_resolver_waits_for_in_vain_is_no_time_limit(ctx: Context) -> None:
