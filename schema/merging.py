@@ -13,8 +13,10 @@ from core.snapshots import Snapshot
 GATHER_SECONDS = 0.02
 """How long to wait for more after a pause, so that a first snapshot goes out in one piece."""
 
-QUEUE_BATCHES_MAX = 1_000
-"""Batches that may wait for the next delivery; beyond that the source is not read."""
+QUEUE_BATCHES_MAX = 20_000
+"""Batches that may wait for the next delivery, about 20 MB; beyond that it comes early.
+
+Were the source not read instead, a fleet that sends more would be followed ever later."""
 
 
 class MergedFeed(Feed[LiveBatch, Snapshot]):
@@ -61,11 +63,15 @@ class MergedFeed(Feed[LiveBatch, Snapshot]):
 async def merged(
     batches: AsyncIterator[LiveBatch], max_hz: float
 ) -> AsyncIterator[AsyncIterator[LiveBatch]]:
-    """Yield an iterator with at most `max_hz` batches per second and series, losing nothing."""
+    """Yield an iterator with at most `max_hz` batches per second and series, losing nothing.
+
+    It is more only if QUEUE_BATCHES_MAX come within one interval.
+    """
     queue: asyncio.Queue[LiveBatch | None] = asyncio.Queue(QUEUE_BATCHES_MAX)
-    pump = asyncio.create_task(_pump(batches, queue))
+    full = asyncio.Event()
+    pump = asyncio.create_task(_pump(batches, queue, full))
     try:
-        yield _deliver(queue, pump, 1 / max_hz)
+        yield _deliver(queue, full, pump, 1 / max_hz)
     finally:
         pump.cancel()
         with suppress(asyncio.CancelledError, Exception):
@@ -74,9 +80,13 @@ async def merged(
 
 # One task reads the source from beginning to end: a generator that is resumed by ever new tasks,
 # each of which may be cancelled while waiting, would die at the first time-out.
-async def _pump(batches: AsyncIterator[LiveBatch], queue: asyncio.Queue[LiveBatch | None]) -> None:
+async def _pump(
+    batches: AsyncIterator[LiveBatch], queue: asyncio.Queue[LiveBatch | None], full: asyncio.Event
+) -> None:
     try:
         async for batch in batches:
+            if queue.full():
+                full.set()
             await queue.put(batch)
     except Exception:
         await queue.put(None)
@@ -85,14 +95,20 @@ async def _pump(batches: AsyncIterator[LiveBatch], queue: asyncio.Queue[LiveBatc
 
 
 async def _deliver(
-    queue: asyncio.Queue[LiveBatch | None], pump: asyncio.Task[None], interval: float
+    queue: asyncio.Queue[LiveBatch | None],
+    full: asyncio.Event,
+    pump: asyncio.Task[None],
+    interval: float,
 ) -> AsyncIterator[LiveBatch]:
     loop = asyncio.get_running_loop()
     next_at = 0.0
     while True:
         first = await queue.get()
         pending = [] if first is None else [first]
-        await asyncio.sleep(max(next_at - loop.time(), min(GATHER_SECONDS, interval)))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(next_at - loop.time(), min(GATHER_SECONDS, interval))):
+                await full.wait()
+        full.clear()
         ended = first is None
         while not ended and not queue.empty():
             batch = queue.get_nowait()

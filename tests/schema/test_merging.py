@@ -75,6 +75,17 @@ async def test_delivers_everything_and_then_ends() -> None:
     assert place(result[-1]) == len(many) - 1
 
 
+async def test_a_source_that_brings_more_than_may_wait_is_not_slowed_down() -> None:
+    many = [batch(at, at % 3) for at in range(3 * QUEUE_BATCHES_MAX)]
+    came = 0
+    async with asyncio.timeout(8), merged(source(many), 0.01) as fewer:
+        async for each in fewer:
+            came += len(each.columns.times_us)
+            if came >= 2 * QUEUE_BATCHES_MAX:
+                break
+    assert came < len(many)
+
+
 async def test_keeps_the_promised_rate_of_each_series() -> None:
     loop = asyncio.get_running_loop()
 
