@@ -44,16 +44,26 @@ class _Range:
 
 _ANYTHING: Final = _Range("*", "*", {}, 1.0)
 _SUBSCRIPTIONS: Final = {"subscriptionspec": "1.0"}
-_ACCEPT_CHARS_MAX: Final = 1_000
+_CHARS_MAX: Final = 1_000
+"""Of a header: what is remembered must not be as long as a stranger likes."""
 
 
-@lru_cache(256)
 def accepted(accept: str) -> Accepted:
     """Return what the text of an Accept header allows; an empty one allows anything.
 
     Streams must be named: who takes `*/*` rarely means an answer without end.
     """
-    ranges = _ranges(accept[:_ACCEPT_CHARS_MAX]) or [_ANYTHING]
+    return _accepted(accept[:_CHARS_MAX])
+
+
+def is_json(content_type: str) -> bool:
+    """Tell whether a request's Content-Type is JSON in UTF-8."""
+    return len(content_type) <= _CHARS_MAX and _is_json(content_type)
+
+
+@lru_cache(256)
+def _accepted(accept: str) -> Accepted:
+    ranges = _ranges(accept) or [_ANYTHING]
     legacy = _quality(ranges, "application", "json")
     response = _quality(ranges, "application", "graphql-response+json")
     form: Form | None = None
@@ -67,8 +77,7 @@ def accepted(accept: str) -> Accepted:
 
 
 @lru_cache(256)
-def is_json(content_type: str) -> bool:
-    """Tell whether a request's Content-Type is JSON in UTF-8."""
+def _is_json(content_type: str) -> bool:
     found = _range(content_type)
     charset = found.parameters.get("charset", "utf-8").lower()
     named = f"{found.type}/{found.subtype}"

@@ -12,6 +12,7 @@ import pytest
 
 from core.context import Context
 from core.errors import ErrorCode
+from fleetgraph.graphql import negotiation
 from fleetgraph.graphql.encoding import STATUS
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
 from tests.contracts.serving import Api, sign_in
@@ -56,6 +57,16 @@ def test_the_best_accepted_form_is_chosen(
     accept: str, form: Form | None, stream: Stream | None
 ) -> None:
     assert accepted(accept) == Accepted(form, stream)
+
+
+def test_no_more_is_remembered_of_a_header_than_of_one_that_makes_sense() -> None:
+    caches = (negotiation._accepted, negotiation._is_json)
+    assert accepted("x" * 10_000) == Accepted(None, None)
+    before = [cache.cache_info().currsize for cache in caches]
+    for each in range(5):
+        assert accepted("x" * 10_000 + str(each)) == Accepted(None, None)
+        assert not is_json(f"{JSON}; name={'x' * 10_000}{each}")
+    assert [cache.cache_info().currsize for cache in caches] == before
 
 
 @pytest.mark.parametrize(
