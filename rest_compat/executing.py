@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol, runtime_checkable
 
 from graphql import DocumentNode, GraphQLError
@@ -29,7 +30,7 @@ class Answer(Protocol):
 class Following(Protocol):
     """An open subscription."""
 
-    def answers(self) -> AsyncIterator[Answer]:
+    def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield the answer to each event."""
         ...
 
@@ -91,8 +92,9 @@ class Operation:
         return self._events(following)
 
     async def _events(self, following: Following) -> AsyncIterator[Mapping[str, Any]]:
-        async for answer in following.answers():
-            yield self._data(answer)
+        async with aclosing(following.answers()) as answers:
+            async for answer in answers:
+                yield self._data(answer)
 
     def _refusal(self, error: Exception) -> Exception:
         return self._first(error.answer.errors) if isinstance(error, Refusal) else error
