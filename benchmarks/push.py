@@ -25,6 +25,7 @@ SIZES = {1_000: 1.5, 5_000: 2.5}
 """Sockets, and how many times graphql-ws's deliveries per CPU second are the goal."""
 ROUNDS = 3
 SECONDS = 5.0
+WARM_SECONDS = 6.0
 OURS, PEER = "fleetgraph", "graphql-ws"
 
 
@@ -89,7 +90,7 @@ async def _warm_up(field: Arena, server: Server, query: str) -> None:
     await crowd.publisher.connect(server.events_port)
     await crowd.gather(topics, 50)
     await crowd.settle(topics)
-    await _saturate(crowd, server, topics, 2.0)
+    await _saturate(crowd, server, topics, WARM_SECONDS)
     crowd.close()
     await asyncio.sleep(0.5)
 

@@ -1,10 +1,15 @@
 // What both peers share: the schema with its data in memory, tokens, and events that come in as
 // lines of JSON on a plain socket.
+import { createSecretKey } from "node:crypto";
+import { EventEmitter } from "node:events";
 import net from "node:net";
 import jwt from "jsonwebtoken";
 import { createPubSub, createSchema } from "graphql-yoga";
 
 export const facts = JSON.parse(process.argv[2]);
+// Made once: given as text, jsonwebtoken takes 0.6 ms per token instead of 0.02.
+const secret = createSecretKey(Buffer.from(facts.secret));
+EventEmitter.defaultMaxListeners = 0; // dozens follow one topic on purpose
 export const pubSub = createPubSub();
 
 const agents = new Map(
@@ -41,7 +46,7 @@ export const schema = createSchema({
 });
 
 export function callerOf(authorization) {
-  return jwt.verify((authorization ?? "").replace(/^Bearer /, ""), facts.secret, {
+  return jwt.verify((authorization ?? "").replace(/^Bearer /, ""), secret, {
     algorithms: ["HS256"],
     audience: "fleetgraph",
     issuer: "fleetgraph",
