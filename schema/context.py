@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from strawberry.types import Info as StrawberryInfo
 
 from core.context import Context
@@ -11,19 +9,9 @@ from schema.loaders import Loaders
 
 
 class GraphQLContext:
-    """The context of one HTTP request or of one WebSocket connection.
+    """The context of one operation, or of a group of subscriptions that share their answers."""
 
-    `connection_params` is set by the transport when a WebSocket introduces itself; `ctx` is then
-    replaced, once the caller is known.
-    """
-
-    def __init__(self, ctx: Context, connection_params: Mapping[str, object] | None = None) -> None:
-        self.ctx = ctx
-        self.connection_params = connection_params
-        self.loaders = Loaders(ctx)
-
-    def sign_in(self, ctx: Context) -> None:
-        """Go on with another context, once a credential has been checked."""
+    def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.loaders = Loaders(ctx)
 
