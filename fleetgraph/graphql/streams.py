@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Mapping
 from typing import Any, Final
@@ -21,6 +22,8 @@ from fleetgraph.graphql.sse import Sse
 from schema.context import GraphQLContext
 from schema.execution.documents import Prepared
 from schema.execution.shared import LiveSubscriptions, Ticket
+
+_log = logging.getLogger("fleetgraph.graphql")
 
 FRAMINGS: Final[Mapping[Stream, Framing]] = {Stream.SSE: Sse(), Stream.MULTIPART: Multipart()}
 
@@ -107,7 +110,11 @@ class Streams:
                 expiry.cancel()
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(outcome, Exception) and not isinstance(outcome, OSError):
+                    _log.error(
+                        "a stream failed (request %s)", exchange.request_id, exc_info=outcome
+                    )
 
     async def _write(
         self, exchange: Exchange, framing: Framing, outlet: Outlet, ticket: Ticket | None

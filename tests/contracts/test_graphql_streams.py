@@ -17,6 +17,7 @@ import pytest
 
 from core.context import Context
 from core.tokens import Tokens
+from fleetgraph.graphql.sse import Sse
 from tests.conftest import TEST_SECRET
 from tests.contracts.serving import Api, sign_in
 from tests.factories import make_agent
@@ -203,6 +204,20 @@ async def test_a_server_that_stops_ends_its_streams(ctx: Context, accept: str) -
             (part,) = [part async for part in multipart_parts(answer)]
             assert part["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
         await stopping
+
+
+async def test_a_stream_that_fails_is_in_the_log(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, token = await sign_in(ctx)
+    monkeypatch.setattr(Sse, "opening", "no bytes")
+    async with Api(ctx).server() as port:
+        with pytest.raises(httpx.HTTPError):
+            async with asked(port, READINGS, SSE, token) as answer:
+                await answer.aread()
+    (told,) = [each for each in caplog.records if each.name == "fleetgraph.graphql"]
+    assert told.exc_info
+    assert told.exc_info[0] is TypeError
 
 
 async def test_streams_are_limited_in_number(ctx: Context) -> None:
