@@ -13,6 +13,7 @@ import pytest
 from core.context import Context
 from core.errors import ErrorCode
 from fleetgraph.graphql import negotiation
+from fleetgraph.graphql.codes import CloseCode
 from fleetgraph.graphql.encoding import STATUS
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
 from tests.contracts.serving import Api, sign_in
@@ -276,5 +277,7 @@ def test_the_page_has_every_code_and_status() -> None:
     page = (Path(__file__).parents[2] / "docs" / "graphql.md").read_text("utf-8")
     assert [code for code in ErrorCode if f"`{code}`" not in page] == []
     assert STATUS.keys() == {*ErrorCode}
+    closing = re.findall(r"^\| (\d{4}) \|", page, re.MULTILINE)
+    assert closing == [str(code.value) for code in CloseCode]
     listed = set(re.findall(r"^\| (\d{3}) \|", page, re.MULTILINE))
     assert listed == {str(status) for status in {*STATUS.values(), 200, 405, 406, 415}}
