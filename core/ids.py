@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
+
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]")
+_CHARS_MAX: Final = 128
 
 
 class Ids(Protocol):
@@ -40,6 +44,11 @@ class RandomIds:
     def secret_hex(self, nbytes: int = 32) -> str:
         """Return `nbytes` of randomness as lower-case hex."""
         return secrets.token_hex(nbytes)
+
+
+def clean_id(text: str) -> str:
+    """Return a stranger's id as it may stand in logs and headers; empty if nothing is left."""
+    return _UNSAFE.sub("", text)[:_CHARS_MAX]
 
 
 def secret_hash(purpose: str, secret: str) -> bytes:

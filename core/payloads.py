@@ -17,6 +17,8 @@ from core.errors import InvalidInput, PayloadTooLarge
 INFLATED_BYTES_MAX: Final = 16 * 1024 * 1024
 LAYERS_MAX: Final = 2
 
+NESTING_MAX: Final = 200  # orjson writes 254 levels; the answer may wrap what came in
+
 _AUTO: Final = zlib.MAX_WBITS | 32  # zlib or gzip, told by the header
 _RAW: Final = -zlib.MAX_WBITS
 _GZIP: Final = b"\x1f\x8b"
@@ -256,3 +258,21 @@ def _inflate_zstd_stream(
     if stream.unused_data:
         raise _Broken("something follows it")
     return b"".join(parts)
+
+
+def refuse_nesting(body: bytes, parsed: Any) -> None:
+    """Raise InvalidInput when a body's JSON, of bytes and as parsed, has over NESTING_MAX levels."""
+    if body.count(b"[") + body.count(b"{") <= NESTING_MAX:
+        return
+    level = [parsed]
+    for _ in range(NESTING_MAX):
+        deeper: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                deeper += value.values()
+            elif isinstance(value, list):
+                deeper += value
+        if not deeper:
+            return
+        level = deeper
+    raise InvalidInput("body", f"is nested more than {NESTING_MAX} levels")

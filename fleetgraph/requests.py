@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import metrics
-from core.ids import Ids
+from core.ids import Ids, clean_id
 from fleetgraph.logs import bind_request
 
 _log = logging.getLogger("fleetgraph.http")
 
 HEADER = b"x-request-id"
 SLOW_SECONDS = 1.0
-_REQUEST_ID_CHARS_MAX = 128
-_UNSAFE_IN_ID = re.compile(r"[^A-Za-z0-9._:/+=@-]")
 
 
 class RequestLog:
@@ -57,7 +54,7 @@ class RequestLog:
     def _request_id(self, scope: Scope) -> str:
         headers = scope["headers"]
         given = next((value for name, value in headers if name == HEADER), b"").decode("latin-1")
-        request_id = _UNSAFE_IN_ID.sub("", given)[:_REQUEST_ID_CHARS_MAX] or self._ids.uuid().hex
+        request_id = clean_id(given) or self._ids.uuid().hex
         if request_id != given:
             scope["headers"] = [
                 *((name, value) for name, value in headers if name != HEADER),

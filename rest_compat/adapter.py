@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -13,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from core.errors import InvalidInput, NotFound
+from core.ids import clean_id
 from rest_compat.calls import Call, CallerOf, ContextFor, Defer, Edge, EtagOf, Limiter, answer
 from rest_compat.catalog import Catalog
 from rest_compat.endpoints import Endpoint
@@ -22,8 +22,6 @@ from rest_compat.problem import Kind, problem_response
 
 _log: Final = logging.getLogger("fleetgraph.rest")
 _API: Final = "/api/v1"
-_UNSAFE_IN_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]")
-_REQUEST_ID_CHARS_MAX: Final = 128
 _CREDENTIALS: Final = ("authorization", "x-device-api-key")
 _METHOD_NOT_ALLOWED: Final = Kind(405, "Method not allowed", "Method not allowed")
 
@@ -76,8 +74,7 @@ def _specific_first(shape: str) -> list[tuple[bool, str]]:
 
 def request_id_of(request: Request, new_request_id: Callable[[], str]) -> str:
     """Return the caller's X-Request-ID without what does not belong in one, else a new id."""
-    given = _UNSAFE_IN_ID.sub("", request.headers.get("x-request-id", ""))
-    return given[:_REQUEST_ID_CHARS_MAX] or new_request_id()
+    return clean_id(request.headers.get("x-request-id", "")) or new_request_id()
 
 
 class Served(NamedTuple):

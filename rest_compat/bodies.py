@@ -11,10 +11,9 @@ import orjson
 from starlette.requests import Request
 
 from core.errors import InvalidInput, PayloadTooLarge
-from core.payloads import inflate
+from core.payloads import inflate, refuse_nesting
 from rest_compat.endpoints import Endpoint, Place
 
-DEPTH_MAX: Final = 200  # orjson writes 254 levels; the answer may wrap what came in
 FORM_FIELDS_MAX: Final = 1000
 ABSENT: Final = object()
 _THREAD_FROM_BYTES: Final = 128 * 1024
@@ -114,24 +113,8 @@ def parse_json(body: bytes) -> Any:
         if mended == body:
             raise InvalidInput("body", f"is not JSON: {error}") from None
         return parse_json(mended)
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX:
-        _refuse_depth(parsed)
+    refuse_nesting(body, parsed)
     return parsed
-
-
-def _refuse_depth(parsed: Any) -> None:
-    level = [parsed]
-    for _ in range(DEPTH_MAX):
-        deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper += value.values()
-            elif isinstance(value, list):
-                deeper += value
-        if not deeper:
-            return
-        level = deeper
-    raise InvalidInput("body", f"is nested more than {DEPTH_MAX} levels")
 
 
 def parse_form(body: bytes) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +10,7 @@ from typing import Final
 from starlette.types import Receive, Scope, Send
 
 from core.errors import InvalidInput, PayloadTooLarge
-from core.ids import RandomIds
+from core.ids import RandomIds, clean_id
 from core.payloads import inflate
 from fleetgraph.graphql.negotiation import Form
 
@@ -19,8 +18,6 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _CONTENT_TYPES: Final = {form: f"{form.value}; charset=utf-8".encode() for form in Form}
 _THREAD_FROM_BYTES: Final = 128 * 1024
-_UNSAFE_IN_ID: Final = re.compile(r"[^A-Za-z0-9._:/+=@-]")
-_REQUEST_ID_CHARS_MAX: Final = 128
 
 
 class Disconnected(Exception):
@@ -116,5 +113,4 @@ def request_id_of(scope: Scope, headers: Mapping[str, str]) -> str:
     given = scope.get("state", {}).get("request_id")
     if isinstance(given, str):
         return given
-    cleaned = _UNSAFE_IN_ID.sub("", headers.get("x-request-id", ""))
-    return cleaned[:_REQUEST_ID_CHARS_MAX] or RandomIds().uuid().hex
+    return clean_id(headers.get("x-request-id", "")) or RandomIds().uuid().hex

@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 
 from core.errors import InvalidInput
+from core.payloads import refuse_nesting
 from schema.execution.requests import GraphQLRequest
 
-DEPTH_MAX: Final = 200  # orjson writes 254 levels; the answer may wrap what came in
 _NO_QUERY: Final = (
     "is required: the text of a GraphQL document "
     "(documents by id need an allow-list, which this server does not have)"
@@ -59,21 +59,5 @@ def read_json(body: bytes) -> Any:
         if not body.strip():
             raise InvalidInput("body", "is empty, a JSON object is expected") from None
         raise InvalidInput("body", f"is not JSON: {error}") from None
-    if body.count(b"[") + body.count(b"{") > DEPTH_MAX:
-        _refuse_depth(parsed)
+    refuse_nesting(body, parsed)
     return parsed
-
-
-def _refuse_depth(parsed: Any) -> None:
-    level = [parsed]
-    for _ in range(DEPTH_MAX):
-        deeper: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                deeper += value.values()
-            elif isinstance(value, list):
-                deeper += value
-        if not deeper:
-            return
-        level = deeper
-    raise InvalidInput("body", f"is nested more than {DEPTH_MAX} levels")

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import InvalidInput, PayloadTooLarge
-from core.payloads import Undecodable, decode_object, inflate, unpack
+from core.payloads import (
+    NESTING_MAX,
+    Undecodable,
+    decode_object,
+    inflate,
+    refuse_nesting,
+    unpack,
+)
 
 MIB = 1024 * 1024
 Pack = Callable[[bytes], bytes]
@@ -186,3 +193,20 @@ def test_unknown_encodings_and_broken_bodies_are_the_callers_fault() -> None:
 def test_messagepack_and_json_agree() -> None:
     thing = {"text": "é", "list": [1, 2.5, True, None], "map": {"a": {}}}
     assert decode_object(msgspec.msgpack.encode(thing)) == decode_object(msgspec.json.encode(thing))
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        (b"[" * NESTING_MAX + b"]" * NESTING_MAX, False),
+        (b"[" * (NESTING_MAX + 1) + b"1" + b"]" * (NESTING_MAX + 1), True),
+        (b'{"a":' * (NESTING_MAX + 1) + b"1" + b"}" * (NESTING_MAX + 1), True),
+        (b"[" + b"[]," * 1_000 + b"{}]", False),
+        (b'["' + b"[" * 1_000 + b'"]', False),
+    ],
+)
+def test_json_that_nests_too_deeply_is_refused_and_long_json_is_not(
+    body: bytes, is_refused: bool
+) -> None:
+    with pytest.raises(InvalidInput) if is_refused else contextlib.nullcontext():
+        refuse_nesting(body, msgspec.json.decode(body))
