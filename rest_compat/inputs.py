@@ -130,7 +130,7 @@ def _version(item: Input, if_match: str | None) -> Any:
     """Return the version in If-Match; what cannot be a version is not the current one."""
     if if_match is None or if_match.strip() == "*":
         return ABSENT
-    tags = etags_in(if_match)
+    tags = [tag or "-" for tag in etags_in(if_match)]  # "" is an ETag; no text at all would be none
     if len(tags) > 1:
         raise InvalidInput(item.label, "must name one ETag")
     try:

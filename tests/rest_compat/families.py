@@ -145,6 +145,15 @@ ROWS = [
         sent={"If-Match": '"abc"'},
     ),
     Row(
+        "1.7, 14 If-Match: the empty version",
+        PUT,
+        ("PUT", "/x/7"),
+        {"error": "Precondition failed"},
+        412,
+        json={"name": "b"},
+        sent={"If-Match": '""'},
+    ),
+    Row(
         "1.3, 1.14 absent is not null: absent",
         PUT,
         ("PUT", "/x/7"),
