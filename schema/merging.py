@@ -74,8 +74,8 @@ async def merged(
         yield _deliver(queue, full, pump, 1 / max_hz)
     finally:
         pump.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await pump
+        # Not `await pump`: who is cancelled meanwhile must stay so, and not take it for the pump's.
+        await asyncio.gather(pump, return_exceptions=True)
 
 
 # One task reads the source from beginning to end: a generator that is resumed by ever new tasks,

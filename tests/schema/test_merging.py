@@ -132,3 +132,29 @@ async def test_leaving_ends_the_source_even_when_the_queue_is_full() -> None:
         await asyncio.sleep(0.05)
     await stream.aclose()  # type: ignore[attr-defined]  # it is a generator
     assert ended.is_set()
+
+
+async def test_who_is_cancelled_while_the_source_closes_stays_cancelled() -> None:
+    closing, closed = asyncio.Event(), asyncio.Event()
+
+    async def reluctant() -> AsyncIterator[LiveBatch]:
+        try:
+            yield batch(1, 7)
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await closed.wait()
+
+    async def follow() -> None:
+        async with merged(reluctant(), 100.0) as fewer:
+            async for _ in fewer:
+                break
+
+    following = asyncio.create_task(follow())
+    async with asyncio.timeout(10):
+        await closing.wait()
+        following.cancel()
+        await asyncio.sleep(0)
+        closed.set()
+        await asyncio.wait([following])
+    assert following.cancelled()
