@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,22 +26,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fleetgraph.setting_types import Port, Texts, at_least
 from fleetgraph.urls import check_broker_url, check_database_url, check_redis_url
 
 PREFIX = "FLEETGRAPH_"
 FILE_VARIABLE = "FLEETGRAPH_CONFIG"
 FILE_DEFAULT = "fleetgraph.toml"
-
-Port = Annotated[int, Field(ge=1, le=65_535)]
-
-
-def _at_least(characters: int) -> AfterValidator:
-    def check(secret: SecretStr) -> SecretStr:
-        if len(secret.get_secret_value()) < characters:
-            raise ValueError(f"must have at least {characters} characters")
-        return secret
-
-    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -71,9 +68,10 @@ class GraphqlSettings(Section):
         description="JSON file of permitted documents by id (SHA-256 in hex, or any name); "
         "present: nothing else runs.",
     )
-    origins: tuple[str, ...] = Field(
+    origins: Texts = Field(
         (),
-        description="Origins, besides the API's own, whose pages may open WebSockets; `*`: any.",
+        description="Origins, besides the API's own, whose pages may open WebSockets, with commas "
+        "between; `*`: any.",
     )
     depth_max: int = Field(12, ge=3, le=100, description="Levels of fields in an operation.")
     aliases_max: int = Field(200, ge=0, le=10_000, description="Aliases in an operation.")
@@ -176,7 +174,7 @@ class AdminSettings(Section):
     email: str = Field(
         "admin@example.com", pattern=r"^[^@\s]+@[^@\s]+$", description="The owner's e-mail."
     )
-    password: Annotated[SecretStr, _at_least(12)] | None = Field(
+    password: Annotated[SecretStr, at_least(12)] | None = Field(
         None,
         description="The owner's password; absent: made up once and shown at start.",
     )
@@ -196,7 +194,7 @@ class DataSettings(Section):
     dir: Path | None = Field(
         None, description="Data folder; absent: /var/lib/fleetgraph for root, else below the home."
     )
-    secret: Annotated[SecretStr, _at_least(32)] | None = Field(
+    secret: Annotated[SecretStr, at_least(32)] | None = Field(
         None,
         description="Master secret of all tokens and derived passwords; absent: made once and "
         "kept in the data folder. Processes that share a database must share it.",

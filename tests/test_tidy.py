@@ -28,8 +28,13 @@ LIBRARIES = {
         "fleetgraph/probes.py",
         "workers/ingest.py",  # a counter's type
     ),
-    "pydantic": ("fleetgraph/settings.py", "fleetgraph/settings_page.py", "fleetgraph/urls.py"),
-    "pydantic_settings": ("fleetgraph/settings.py",),
+    "pydantic": (
+        "fleetgraph/settings.py",
+        "fleetgraph/setting_types.py",
+        "fleetgraph/settings_page.py",
+        "fleetgraph/urls.py",
+    ),
+    "pydantic_settings": ("fleetgraph/settings.py", "fleetgraph/setting_types.py"),
     "redis": ("core/pubsub/redis.py",),
     "starlette": ("rest_compat/", "fleetgraph/"),
     "strawberry": ("schema/",),

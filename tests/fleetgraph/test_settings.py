@@ -55,6 +55,13 @@ def test_every_variable_reaches_its_setting(name: str, monkeypatch: pytest.Monke
         "log_format": "json",
         "token_ttl_seconds": "120",
         "http_body_bytes_max": "2048",
+        "graphql_ide": "false",
+        "graphql_introspection": "off",
+        "graphql_get": "true",
+        "graphql_origins": "https://one.example, https://two.example",
+        "graphql_tokens_max": "700",
+        "graphql_cost_max": "700",
+        "graphql_client_queue_bytes": "7777",
     }
     wide_enough = "7" * 40 if "secret" in key or "password" in key else "77"
     monkeypatch.setenv(name, examples.get(f"{section}_{key}", wide_enough))
