@@ -197,6 +197,7 @@ class Group:
             await self._started.wait()
             mark = await self._prelude(seat, feed, following)
             await self._catch_up(seat, feed, following, mark)
+            self._stay(seat)
             del self._joining[seat]
             self._settling[seat] = mark
         except Exception as error:
@@ -204,14 +205,25 @@ class Group:
             self._forget(seat)
         self._tasks.pop(seat, None)
 
+    def _stay(self, seat: Seat) -> None:
+        """Raise CancelledError for a member that has left: its task may not have noticed.
+
+        `asyncio.wait_for`, which drivers call, forgets a cancellation that comes together with its
+        result.
+        """
+        if seat not in self._joining:
+            raise asyncio.CancelledError
+
     async def _prelude(self, seat: Seat, feed: Feed[Any, Any], following: Following) -> Any:
         mark = None
         while True:
+            self._stay(seat)
             missed = self._joining[seat] = _Missed(self._queue_events)
             mark, events = await feed.prelude(mark)
             async with aclosing(events):
                 async for event in events:
                     frame = await self._frame(following, event)
+                    self._stay(seat)
                     await seat.ready()
                     seat.send(frame.payload)
             if not missed.has_overflowed:
@@ -221,6 +233,7 @@ class Group:
         self, seat: Seat, feed: Feed[Any, Any], following: Following, mark: Any
     ) -> None:
         """Hand on what was missed. This does not wait for the member, so it ends."""
+        self._stay(seat)
         missed = self._joining[seat]
         missed.is_bounded = False
         while missed.events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -175,6 +176,31 @@ async def test_a_member_may_leave_while_its_beginning_is_on_its_way(ctx: Context
         await ticket.close()
         assert asyncio.all_tasks() == before
     assert member.payloads == []
+
+
+async def test_a_member_whose_source_overhears_its_leaving_has_left_all_the_same(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(ctx, await make_agent(ctx), 0)
+    asked, newest = asyncio.Event(), JournalHub.newest
+
+    async def deaf(*args: Any) -> Any:
+        asked.set()
+        with suppress(asyncio.CancelledError):  # as asyncio.wait_for may do
+            await asyncio.Event().wait()
+        return await newest(*args)
+
+    stays, leaves = Recorder(), Recorder()
+    async with live() as subscriptions, asyncio.timeout(10):
+        staying = await join(subscriptions, ctx, READINGS, stays)
+        await until(lambda: values(stays) == [0])
+        monkeypatch.setattr(JournalHub, "newest", deaf)
+        leaving = await join(subscriptions, ctx, READINGS, leaves)
+        await asked.wait()
+        await leaving.close()
+        await staying.close()
+        assert subscriptions.group_count == 0
+    assert (leaves.payloads, caplog.messages) == ([], [])
 
 
 async def test_leaving_twice_at_once_still_ends_what_runs(ctx: Context) -> None:
