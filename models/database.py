@@ -79,6 +79,14 @@ class DatabaseUrl:
         return arguments if self.sslmode is None else arguments | {"ssl": self.sslmode}
 
 
+class _RowsConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
+    """Goes back to its pool without a round trip: nothing here changes a session's state."""
+
+    def get_reset_query(self) -> str:
+        """Return no statement."""
+        return ""
+
+
 def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
     """Return the Tortoise configuration for the control plane's rows."""
     return {
@@ -93,6 +101,7 @@ def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
                     # A server that hangs must look like one that is away: agents wait 30 s.
                     "timeout": COMMAND_SECONDS_MAX,
                     "command_timeout": COMMAND_SECONDS_MAX,
+                    "connection_class": _RowsConnection,
                 },
             }
         },

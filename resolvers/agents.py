@@ -228,7 +228,7 @@ async def clear_session_drops(ctx: Context, agent_ids: Sequence[int]) -> None:
 
 async def _fetch_agents(tenant_id: int, uuids: Collection[UUID]) -> dict[UUID, Agent]:
     with database_errors():
-        return {row.uuid: row for row in await Agent.of(tenant_id, uuid__in=list(uuids))}
+        return {row.uuid: row for row in await Agent.with_any(tenant_id, "uuid", uuids)}
 
 
 _agents = Gathering(_fetch_agents)

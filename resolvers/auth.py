@@ -79,7 +79,7 @@ async def who_am_i(ctx: Context) -> User:
 
 async def _fetch_users(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, User]:
     with database_errors():
-        return {row.id: row for row in await User.of(tenant_id, id__in=list(ids))}
+        return {row.id: row for row in await User.with_any(tenant_id, "id", ids)}
 
 
 _users = Gathering(_fetch_users)

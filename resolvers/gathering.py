@@ -19,10 +19,29 @@ KEYS_MAX = 500
 """Keys of one query."""
 
 QUERIES_MAX = 2
-"""Queries of one tenant under way; a second one, so that a hanging one does not hold up all."""
+PATIENCE_SECONDS = 0.05
+"""Queries of one tenant under way: one, and a second when the first takes so long that it may hang."""
 
 Fetch = Callable[[int, Collection[K]], Awaitable[Mapping[K, V]]]
 """Finds the tenant's values for some keys, in one query; what there is none of is left out."""
+
+
+class _Tenant(Generic[K, V]):
+    __slots__ = ("is_starting", "is_watched", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: dict[K, list[asyncio.Future[V | None]]] = {}
+        self.running: dict[asyncio.Task[None], float] = {}
+        self.is_starting = False
+        self.is_watched = False
+
+    def may_start(self, now: float) -> bool:
+        if self.is_starting:
+            return False
+        if not self.running:
+            return True
+        newest = max(self.running.values())
+        return len(self.running) < QUERIES_MAX and now > newest + PATIENCE_SECONDS
 
 
 class Gathering(Generic[K, V]):
@@ -30,38 +49,56 @@ class Gathering(Generic[K, V]):
 
     def __init__(self, fetch: Fetch[K, V]) -> None:
         self._fetch = fetch
-        self._waiting: dict[int, dict[K, list[asyncio.Future[V | None]]]] = {}
-        self._running: dict[int, set[asyncio.Task[None]]] = {}
+        self._tenants: dict[int, _Tenant[K, V]] = {}
 
     async def get(self, tenant_id: int, key: K) -> V | None:
         """Return the tenant's value for `key`, or None; raises what the query raises."""
         loop = asyncio.get_running_loop()
-        waiting = self._waiting.setdefault(tenant_id, {})
-        if not waiting and len(self._running.get(tenant_id, ())) < QUERIES_MAX:
-            loop.call_soon(self._start, tenant_id)
+        tenant = self._tenants.get(tenant_id)
+        if tenant is None:
+            tenant = self._tenants[tenant_id] = _Tenant()
         future: asyncio.Future[V | None] = loop.create_future()
-        waiting.setdefault(key, []).append(future)
+        tenant.waiting.setdefault(key, []).append(future)
+        if tenant.may_start(loop.time()):
+            tenant.is_starting = True
+            loop.call_soon(self._start, tenant_id, tenant)
+        elif not tenant.is_watched:
+            tenant.is_watched = True
+            loop.call_later(PATIENCE_SECONDS, self._look, tenant_id, tenant)
         return await future
 
-    def _start(self, tenant_id: int) -> None:
-        waiting = self._waiting.pop(tenant_id, None)
-        if not waiting:
+    def _look(self, tenant_id: int, tenant: _Tenant[K, V]) -> None:
+        """Start a second query if the first may hang."""
+        tenant.is_watched = False
+        if not tenant.waiting or tenant.is_starting:
             return
-        taken = dict(list(waiting.items())[:KEYS_MAX])
-        rest = {key: futures for key, futures in waiting.items() if key not in taken}
-        if rest:
-            self._waiting[tenant_id] = rest
+        loop = asyncio.get_running_loop()
+        if tenant.may_start(loop.time()):
+            self._start(tenant_id, tenant)
+        elif len(tenant.running) < QUERIES_MAX:
+            tenant.is_watched = True
+            loop.call_later(PATIENCE_SECONDS, self._look, tenant_id, tenant)
+
+    def _start(self, tenant_id: int, tenant: _Tenant[K, V]) -> None:
+        tenant.is_starting = False
+        if not tenant.waiting:
+            if not tenant.running:
+                del self._tenants[tenant_id]
+            return
+        taken = tenant.waiting
+        tenant.waiting = {}
+        if len(taken) > KEYS_MAX:
+            for key in list(taken)[KEYS_MAX:]:
+                tenant.waiting[key] = taken.pop(key)
         # A context of its own: the transaction of whoever asked first is not ours.
         task = asyncio.create_task(self._answer(tenant_id, taken), context=Context())
-        self._running.setdefault(tenant_id, set()).add(task)
-        task.add_done_callback(lambda ended: self._ended(tenant_id, ended))
+        tenant.running[task] = asyncio.get_running_loop().time()
+        task.add_done_callback(lambda ended: self._ended(tenant_id, tenant, ended))
 
-    def _ended(self, tenant_id: int, task: asyncio.Task[None]) -> None:
-        running = self._running[tenant_id]
-        running.discard(task)
-        if not running:
-            del self._running[tenant_id]
-        self._start(tenant_id)
+    def _ended(self, tenant_id: int, tenant: _Tenant[K, V], task: asyncio.Task[None]) -> None:
+        del tenant.running[task]
+        if not tenant.is_starting:
+            self._start(tenant_id, tenant)
 
     async def _answer(
         self, tenant_id: int, waiting: Mapping[K, list[asyncio.Future[V | None]]]

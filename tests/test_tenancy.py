@@ -46,7 +46,7 @@ def _subclasses(base: type) -> set[type]:
 def unscoped_queries(source: ast.Module, rows: set[str]) -> list[tuple[int, str]]:
     """Return (line, what) for each use of a row class that could reach another tenant's rows.
 
-    Only `of` and `find_row`, which demand a tenant, and `create` with one, may be called on it.
+    Only `of`, `find_row` and `with_any`, which demand a tenant, and `create` with one, may be called on it.
     """
     names = set(rows)
     for node in ast.walk(source):
@@ -61,7 +61,7 @@ def unscoped_queries(source: ast.Module, rows: set[str]) -> list[tuple[int, str]
             continue
         method = node.func.attr
         names_tenant = any(keyword.arg == "tenant_id" for keyword in node.keywords)
-        if method in {"of", "find_row"} or (method == "create" and names_tenant):
+        if method in {"of", "find_row", "with_any"} or (method == "create" and names_tenant):
             continue
         found.append((node.lineno, f"{receiver}.{method}"))
     return found
@@ -101,6 +101,7 @@ def test_the_rule_for_rows_finds(code: str) -> None:
     [
         "Agent.of(ctx.tenant_id, uuid=x).first()",
         "Agent.find_row(ctx.tenant_id, uuid=x)",
+        'Agent.with_any(ctx.tenant_id, "uuid", x)',
         "Agent.create(tenant_id=1, uuid=x)",
         "Tenant.filter(id=1)",
         "headers.get('agent')",
