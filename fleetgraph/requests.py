@@ -15,6 +15,8 @@ _log = logging.getLogger("fleetgraph.http")
 
 HEADER = b"x-request-id"
 SLOW_SECONDS = 1.0
+GONE = 499
+"""Noted for requests that were never answered, as proxies do; no client ever sees it."""
 
 
 class RequestLog:
@@ -45,11 +47,13 @@ class RequestLog:
                 is_noted = True
             await send(message)
 
+        status = 500
         try:
             await self._app(scope, receive, note)
+            status = GONE  # who asked did not wait for an answer
         finally:
             if not is_noted:
-                self._note(scope, 500, time.perf_counter() - started)
+                self._note(scope, status, time.perf_counter() - started)
 
     def _request_id(self, scope: Scope) -> str:
         headers = scope["headers"]

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from core import metrics
@@ -87,3 +88,20 @@ def test_counts_each_answer_and_warns_of_failures(
     assert record.levelno == level
     assert record.message.startswith(f"GET {path} answered {status} in ")
     assert "hunter2" not in record.message
+
+
+async def test_a_client_that_goes_before_the_answer_is_no_failure_of_ours() -> None:
+    async def goes(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.disconnect"
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    count = metrics.HTTP_REQUESTS.labels("GET", "499")._value
+    before = count.get()
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    await RequestLog(goes, CountingIds())(scope, receive, send)
+    assert count.get() == before + 1
