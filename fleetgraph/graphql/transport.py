@@ -27,6 +27,9 @@ SEND_BUFFER_BYTES: Final = 128 * 1024
 CLOSE_SECONDS: Final = 3.0
 """How long a client may take to read what waits and to answer the close frame."""
 
+WAKE_SECONDS: Final = 30.0
+"""The same for one that was too slow: it may be asleep, and should learn why once it wakes."""
+
 STOP_SECONDS: Final = 0.5
 """The same when the server stops."""
 
@@ -62,8 +65,10 @@ class WireProtocol(WebSocketsSansIOProtocol):
         """Send a ping frame."""
         self.write(PING)
 
-    def close(self, code: int, reason: str, *, seconds: float = CLOSE_SECONDS) -> None:
+    def close(self, code: int, reason: str, *, seconds: float | None = None) -> None:
         """Send a close frame after what waits; whoever takes neither is cut after `seconds`."""
+        if seconds is None:
+            seconds = WAKE_SECONDS if code == CloseCode.TOO_SLOW else CLOSE_SECONDS
         if self.close_sent or self.transport.is_closing() or self.conn.state is not State.OPEN:
             return
         self.conn.send_close(code, fitting(reason))

@@ -9,6 +9,9 @@ from typing import Final, NamedTuple, Protocol
 TOO_SLOW: Final = "too slow for too long"
 TOO_MANY_WAIT: Final = "too slow: too many events wait"
 
+KEYS_FACTOR: Final = 10
+"""How many times more events may wait that others of their key supersede: series are many."""
+
 _SWEEP_SECONDS_MAX: Final = 1.0
 
 
@@ -104,6 +107,9 @@ class Seat:
             key = _Unkeyed()
         elif self._waiting.pop(key, None) is not None:
             self._dropped += 1
+        elif len(self._waiting) >= self._queue_events * KEYS_FACTOR:
+            self.cut(TOO_MANY_WAIT)
+            return
         self._waiting[key] = frame
         self._stall()
 

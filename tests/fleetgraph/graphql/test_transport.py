@@ -12,6 +12,7 @@ from starlette.types import Receive
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from fleetgraph.graphql import transport
 from fleetgraph.graphql.frames import text_frame
 from fleetgraph.graphql.transport import SEND_BUFFER_BYTES, WireProtocol
 from fleetgraph.graphql.wires import AsgiWire, Wire
@@ -125,7 +126,7 @@ async def test_a_wire_is_full_while_the_client_sleeps_and_tells_when_it_wakes() 
 async def test_whoever_reads_nothing_is_cut_after_the_close_frame(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(WireProtocol.close, "__kwdefaults__", {"seconds": 0.05})
+    monkeypatch.setattr(transport, "WAKE_SECONDS", 0.05)
     kept = Kept()
     async with serving(wired(kept.serve)) as (port, server), sleeper(port):
         wire = await kept.wire()
@@ -136,6 +137,22 @@ async def test_whoever_reads_nothing_is_cut_after_the_close_frame(
         wire.close(4430, "too slow")
         await eventually(lambda: not server.server_state.connections)
         assert kept.gone == 1
+
+
+async def test_one_that_was_too_slow_learns_it_when_it_wakes() -> None:
+    kept = Kept()
+    async with serving(wired(kept.serve)) as (port, _), sleeper(port) as peer:
+        wire = await kept.wire()
+        wire.limit(8_192)
+        while not wire.is_full:
+            wire.write(text_frame(b"x" * 1_000))
+            await asyncio.sleep(0)
+        wire.close(4430, "too slow")
+        loop, read = asyncio.get_running_loop(), b""
+        async with asyncio.timeout(10):
+            while not read.endswith(b"too slow"):
+                read += await loop.sock_recv(peer, 1 << 16)
+        assert read[-10:-8] == (4430).to_bytes(2)
 
 
 async def test_a_stopping_server_says_that_it_goes_and_waits_for_nobody() -> None:

@@ -8,7 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.execution.seats import TOO_MANY_WAIT, TOO_SLOW, Frame, Seat, SlowWatch
+from schema.execution.seats import KEYS_FACTOR, TOO_MANY_WAIT, TOO_SLOW, Frame, Seat, SlowWatch
 from tests.schema.execution.members import Recorder, until
 
 
@@ -38,6 +38,18 @@ async def test_a_slow_member_gets_the_latest_of_each_key_and_the_number_of_the_o
     ]
     seat.deliver("a", frame(["a", 6]))
     assert member.answers[-1] == {"data": ["a", 6]}
+
+
+async def test_a_slow_member_of_too_many_series_is_cut() -> None:
+    member = Recorder()
+    seat = seat_of(member, queue_events=2)
+    member.is_awake = False
+    for key in range(2 * KEYS_FACTOR):
+        seat.deliver(key, frame(key))
+    seat.deliver(0, frame("newer"))
+    assert member.ends == []
+    seat.deliver(-1, frame("one too many"))
+    assert member.ends == [TOO_MANY_WAIT]
 
 
 async def test_what_was_dropped_is_told_beside_other_extensions() -> None:
