@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import lru_cache
 
+from prometheus_client import Counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core import metrics
@@ -17,6 +19,11 @@ HEADER = b"x-request-id"
 SLOW_SECONDS = 1.0
 GONE = 499
 """Noted for requests that were never answered, as proxies do; no client ever sees it."""
+
+
+@lru_cache(512)
+def _requests(method: str, status: int) -> Counter:
+    return metrics.HTTP_REQUESTS.labels(method, str(status))
 
 
 class RequestLog:
@@ -69,7 +76,7 @@ class RequestLog:
 
     @staticmethod
     def _note(scope: Scope, status: int, seconds: float) -> None:
-        metrics.HTTP_REQUESTS.labels(scope["method"], str(status)).inc()
+        _requests(scope["method"], status).inc()
         metrics.HTTP_SECONDS.observe(seconds)
         loud = status >= 500 or seconds > SLOW_SECONDS
         # The query string may hold what should not be in a log, so only the path is written.

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import NamedTuple
+from uuid import UUID
+
 from tortoise import fields
 
 from core.callers import Role
@@ -26,6 +30,23 @@ class User(TenantModel):
 
     class Meta:
         table = "user_account"
+
+
+class Standing(NamedTuple):
+    """What a person may be let in by: asked with every request."""
+
+    role: Role
+    is_active: bool
+
+
+async def find_standings(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, Standing]:
+    """Return the standing of each of the tenant's people with one of the ids."""
+    rows = await fetch(
+        "select id, role, is_active from user_account where tenant_id = $1 and id = any($2)",
+        tenant_id,
+        list(ids),
+    )
+    return {row["id"]: Standing(Role(row["role"]), row["is_active"]) for row in rows}
 
 
 async def find_login(name: str) -> User | None:

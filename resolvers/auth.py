@@ -12,7 +12,7 @@ from core.callers import Caller
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, Unauthenticated
 from models.unit_of_work import database_errors
-from models.users import User, find_login
+from models.users import Standing, User, find_login, find_standings
 from resolvers.gathering import Gathering
 
 LOGIN_CHARS_MAX = 254
@@ -62,12 +62,14 @@ async def caller_from_token(ctx: Context, token: str) -> Caller:
     deactivated account.
     """
     found = ctx.tokens.verify(token)
-    user = await _users.get(found.tenant_id, found.user_id)
-    if user is None:
+    standing = await _standings.get(found.tenant_id, found.user_id)
+    if standing is None:
         raise Unauthenticated("The access token is not valid")
-    if not user.is_active:
+    if not standing.is_active:
         raise Forbidden("This account is deactivated")
-    return Caller(user.role, user.tenant_id, user_id=user.id, expires_at=found.expires_at)
+    return Caller(
+        standing.role, found.tenant_id, user_id=found.user_id, expires_at=found.expires_at
+    )
 
 
 @allow(Permission.SELF)
@@ -77,12 +79,12 @@ async def who_am_i(ctx: Context) -> User:
         return await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
 
 
-async def _fetch_users(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, User]:
+async def _fetch_standings(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, Standing]:
     with database_errors():
-        return {row.id: row for row in await User.with_any(tenant_id, "id", ids)}
+        return await find_standings(tenant_id, ids)
 
 
-_users = Gathering(_fetch_users)
+_standings = Gathering(_fetch_standings)
 
 
 def _refused() -> Unauthenticated:
