@@ -65,12 +65,12 @@ class RequestLog:
     def _request_id(self, scope: Scope) -> str:
         headers = scope["headers"]
         given = next((value for name, value in headers if name == HEADER), b"").decode("latin-1")
-        request_id = clean_id(given) or self._ids.uuid().hex
+        request_id = clean_id(given) if given else ""
+        if not request_id:
+            request_id = self._ids.secret_hex(16)
         if request_id != given:
-            scope["headers"] = [
-                *((name, value) for name, value in headers if name != HEADER),
-                (HEADER, request_id.encode()),
-            ]
+            others = [each for each in headers if each[0] != HEADER] if given else headers
+            scope["headers"] = [*others, (HEADER, request_id.encode())]
         scope.setdefault("state", {})["request_id"] = request_id
         return request_id
 

@@ -26,12 +26,12 @@ class Endpoint:
         )
         self.streams = Streams(edge, self.live)
         self.sockets = SocketEndpoint(edge, self.live)
-        self._http = HttpEndpoint(edge, self.streams, page)
+        self.http = HttpEndpoint(edge, self.streams, page)
 
     def routes(self, path: str = "/graphql") -> list[BaseRoute]:
         """Return both routes of the endpoint; a mount would redirect POST."""
         return [
-            Route(path, self._http, name="graphql"),
+            Route(path, self.http, name="graphql"),
             WebSocketRoute(path, self.sockets, name="graphql_ws"),
         ]
 
