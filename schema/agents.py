@@ -88,6 +88,7 @@ class Agent(AgentMetrics):
         """Return newest readings; one query for all agents of a list."""
         key = LatestKey(row.id, None if metrics is None else tuple(sorted(set(metrics))))
         found = await info.context.loaders.latest.load(key)
+        info.context.budget.take(len(found))
         return [Reading.of_latest(reading) for reading in found]
 
     @strawberry.field(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from strawberry.types import Info as StrawberryInfo
 
 from core.context import Context
 from schema.loaders import Loaders
+from schema.reading_budget import FACTOR, ReadingBudget
 
 
 class GraphQLContext:
@@ -14,6 +17,11 @@ class GraphQLContext:
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.loaders = Loaders(ctx)
+
+    @cached_property
+    def budget(self) -> ReadingBudget:
+        """How many readings the operation may still bring."""
+        return ReadingBudget(FACTOR * self.ctx.policy.series_points_max)
 
 
 Info = StrawberryInfo[GraphQLContext, None]

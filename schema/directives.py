@@ -30,7 +30,8 @@ class Requires:
     name="listSize",
     repeatable=True,
     description="How long the field's list is taken to be when an operation's cost is counted: as "
-    "`argument` says, else `assumed`. With `fields` it is about lists and columns of the object.",
+    "`argument` says, else `assumed`. With `fields` it is about lists and columns of the object, "
+    "as dotted paths.",
 )
 class ListSize:
     """A hint for schema/execution/cost.py."""

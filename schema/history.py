@@ -57,6 +57,9 @@ class History:
     series: list[HistorySeries] = strawberry.field(directives=[list_size(20)])
 
 
+_COLUMNS = ("times", "values", "qualities", "averages", "minima", "maxima", "counts")
+
+
 @strawberry.type
 class HistoryQuery:
     """Fields of Query."""
@@ -64,7 +67,14 @@ class HistoryQuery:
     @strawberry.field(
         description="The newest readings of one agent, `limit` (1 to 10000) over all series, both "
         "ends inclusive; with `every` buckets. Without `start` it goes back as far as it takes.",
-        directives=[requires("readings.read_series")],
+        directives=[
+            requires("readings.read_series"),
+            list_size(
+                1_000,
+                argument="limit",
+                fields=[f"series.{column}" for column in _COLUMNS],
+            ),
+        ],
     )
     async def history(
         self,
@@ -83,10 +93,13 @@ class HistoryQuery:
             raise InvalidInput("start", "must not be after end")
         ctx = info.context.ctx
         select = SeriesSelect(agent_uuids=[agent_uuid], metrics=metrics)
-        if every is None:
-            series = await newest_readings(ctx, select, start, end, limit)
-        else:
-            series = await newest_buckets(ctx, select, start, end, every, limit)
+        budget = info.context.budget
+        async with budget.reading():
+            if every is None:
+                series = await newest_readings(ctx, select, start, end, limit)
+            else:
+                series = await newest_buckets(ctx, select, start, end, every, limit)
+        budget.take(limit if every is None else 4 * limit)
         return History(agent_uuid=agent_uuid, every=every, series=series)
 
 

@@ -241,11 +241,8 @@ class ReadingQuery:
         directives=[
             requires("readings.read_series"),
             list_size(10),
-            list_size(
-                1_000,
-                argument="maxPoints",
-                fields=["points", "timestamps", "values", "qualities"],
-            ),
+            list_size(1_000, argument="maxPoints", fields=["points"]),
+            list_size(5_000, argument="maxPoints", fields=["timestamps", "values", "qualities"]),
         ],
     )
     async def series(
@@ -263,15 +260,19 @@ class ReadingQuery:
         max_points: int | None = None,
     ) -> list[SeriesColumns]:
         """Return the selected series."""
-        return await readings.read_series(
-            info.context.ctx,
-            select.to_select(),
-            start=start,
-            end=end,
-            every=every,
-            aggregate=aggregate,
-            points_max=max_points,
-        )
+        budget = info.context.budget
+        async with budget.reading():
+            found = await readings.read_series(
+                info.context.ctx,
+                select.to_select(),
+                start=start,
+                end=end,
+                every=every,
+                aggregate=aggregate,
+                points_max=max_points,
+            )
+        budget.take(sum(len(columns.times_us) for columns in found))
+        return found
 
 
 @strawberry.type

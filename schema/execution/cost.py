@@ -151,8 +151,9 @@ class _Costs:
             if name in INTROSPECTION:
                 return 1
             own, inner = _lengths(field, node)
+            inner = _deeper(name, lengths) | inner
         elif name in INTROSPECTION or parent.name.startswith("__"):
-            own, inner = None, self._introspection
+            own, inner = None, dict(self._introspection)
         else:
             return 0
         length = own if own is not None else lengths.get(name)
@@ -167,7 +168,7 @@ class _Costs:
         return _sum([1, below])
 
 
-def _lengths(field: GraphQLField, node: FieldNode) -> tuple[Length | None, Mapping[str, Length]]:
+def _lengths(field: GraphQLField, node: FieldNode) -> tuple[Length | None, dict[str, Length]]:
     """Return the length of the field's own list, and those of lists of its objects."""
     own: Length | None = None
     inner: dict[str, Length] = {}
@@ -178,6 +179,16 @@ def _lengths(field: GraphQLField, node: FieldNode) -> tuple[Length | None, Mappi
         else:
             own = length
     return own, inner
+
+
+def _deeper(name: str, lengths: Mapping[str, Length]) -> dict[str, Length]:
+    """Return what was said further above of lists below the field `name`."""
+    prefix = f"{name}."
+    return {
+        path.removeprefix(prefix): length
+        for path, length in lengths.items()
+        if path.startswith(prefix)
+    }
 
 
 def _length(hint: ListSize, node: FieldNode) -> Length:

@@ -22,6 +22,7 @@ from schema.limits import Limits
 from schema.root import schema
 from tests.schema.asking import answer, as_nobody, as_role
 
+UUID_0 = "00000000-0000-0000-0000-000000000000"
 DOCUMENTS = Documents(schema._schema, Limits())
 
 
@@ -43,7 +44,13 @@ def cost(text: str, **variables: object) -> int:
         ("{ agentPage(limit: 3) { nodes { name } pagination { total } } }", 1 + 4 + 2),
         ("{ agents(first: 2) { nodes { latest { value time } } } }", 1 + 1 + 2 * (1 + 20 * 2)),
         ("{ series(select: {}) { metric } }", 1 + 10),
-        ("{ series(select: {}) { values } }", 1 + 10 * (1 + 10)),
+        ("{ series(select: {}) { values } }", 1 + 10 * (1 + 50)),
+        ("{ series(select: {}) { points { time } } }", 1 + 10 * (1 + 1_000)),
+        (f'{{ history(agentUuid: "{UUID_0}") {{ series {{ times }} }} }}', 2 + 20 * (1 + 10)),
+        (
+            f'{{ history(agentUuid: "{UUID_0}", limit: 10000) {{ series {{ times values }} }} }}',
+            2 + 20 * 2 * (1 + 100),
+        ),
         (
             "{ series(select: {}, maxPoints: 5000) { values points { time } } }",
             1 + 10 * (51 + 5001),
@@ -118,12 +125,21 @@ def test_each_list_of_objects_says_how_long_it_is() -> None:
     assert lists <= sized
 
 
+def _leads(known: dict[str, GraphQLField], parent: str, path: str) -> bool:
+    """Whether a dotted path from a type ends at a field."""
+    name, _, rest = path.partition(".")
+    field = known.get(f"{parent}.{name}")
+    if field is None or not rest:
+        return field is not None
+    return _leads(known, get_named_type(field.type).name, rest)
+
+
 def test_what_hints_name_exists_and_agrees_with_defaults() -> None:
     known = dict(fields())
     for name, field in known.items():
         for hint in directives_of(field, ListSize):
             below = get_named_type(field.type).name
-            assert [f"{below}.{e}" for e in hint.fields or () if f"{below}.{e}" not in known] == []
+            assert [path for path in hint.fields or () if not _leads(known, below, path)] == []
             if hint.argument:
                 default = field.args[hint.argument].default
                 value = getattr(default, "value", None)
