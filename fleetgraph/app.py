@@ -160,5 +160,5 @@ def _edge(services: Services, settings: Settings) -> Edge:
         make_ctx=services.context,
         read_request=load_allow_list(path, schema._schema).read_request if path else read_request,  # noqa: SLF001
         clock=services.clock,
-        body_bytes_max=settings.http.body_bytes_max,
+        body_bytes_max=settings.graphql.body_bytes_max,
     )

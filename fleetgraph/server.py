@@ -64,8 +64,10 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Serves an application until stopped."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
-        self._config = uvicorn_config(app, host=host, port=port)
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, message_bytes_max: int = MESSAGE_BYTES_MAX
+    ) -> None:
+        self._config = uvicorn_config(app, host=host, port=port, ws_max_size=message_bytes_max)
         self._server = _Server(self._config)
         self._task: asyncio.Task[None] | None = None
 

@@ -28,7 +28,9 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     spool = DeferredReports(services.data_dir / "deferred")
     app = create_app(services, spool, settings)
     endpoint: Endpoint = app.state.graphql
-    server = HttpServer(app, settings.http.host, port)
+    server = HttpServer(
+        app, settings.http.host, port, message_bytes_max=settings.graphql.body_bytes_max
+    )
     await server.start()
     supervisor = Supervisor(
         [

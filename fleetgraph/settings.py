@@ -73,6 +73,9 @@ class GraphqlSettings(Section):
         description="Origins, besides the API's own, whose pages may open WebSockets, with commas "
         "between; `*`: any.",
     )
+    body_bytes_max: int = Field(
+        1024 * 1024, ge=1024, description="Largest request body, after inflation, or message."
+    )
     depth_max: int = Field(12, ge=3, le=100, description="Levels of fields in an operation.")
     aliases_max: int = Field(200, ge=0, le=10_000, description="Aliases in an operation.")
     fields_max: int = Field(1_000, ge=10, le=100_000, description="Fields in an operation.")

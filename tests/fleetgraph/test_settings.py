@@ -55,6 +55,7 @@ def test_every_variable_reaches_its_setting(name: str, monkeypatch: pytest.Monke
         "log_format": "json",
         "token_ttl_seconds": "120",
         "http_body_bytes_max": "2048",
+        "graphql_body_bytes_max": "2048",
         "graphql_ide": "false",
         "graphql_introspection": "off",
         "graphql_get": "true",

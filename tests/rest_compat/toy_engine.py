@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any
@@ -70,7 +70,7 @@ class Following:
         self._source = source
         self._context = context
 
-    async def answers(self) -> AsyncIterator[Answer]:
+    async def answers(self) -> AsyncGenerator[Answer, None]:
         try:
             async for result in self._source:
                 yield _answer(result, self._context)
