@@ -106,8 +106,8 @@ async def create_provisioning_key(
 
     Only the system may bring its own text; bringing the same again returns the first row.
     """
-    _between(agents_max, "agents_max", AGENTS_MAX)
-    _between(expires_in_days, "expires_in_days", EXPIRES_DAYS_MAX)
+    _between(agents_max, "agentsMax", AGENTS_MAX)
+    _between(expires_in_days, "expiresInDays", EXPIRES_DAYS_MAX)
     if len(description) > DESCRIPTION_CHARS_MAX or "\x00" in description:
         raise InvalidInput("description", f"must have at most {DESCRIPTION_CHARS_MAX} characters")
     if key is not None and ctx.caller.role is not Role.SYSTEM:

@@ -23,6 +23,10 @@ class GraphQLContext:
         """How many readings the operation may still bring."""
         return ReadingBudget(FACTOR * self.ctx.policy.series_points_max)
 
+    def renew(self) -> None:
+        """Start the next answer of a subscription: each has a budget of its own."""
+        self.__dict__.pop("budget", None)
+
 
 Info = StrawberryInfo[GraphQLContext, None]
 """What resolvers get as `info`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any, NewType
 
 import numpy as np
 import strawberry
+from graphql import ValueNode, value_from_ast_untyped
 from strawberry.types.scalar import ScalarDefinition
 
 Column = NewType("Column", object)
@@ -100,6 +102,33 @@ def read_long(value: object) -> int:
     return value
 
 
+def read_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """Return the value of a literal; refuse numbers that JSON cannot say.
+
+    What comes as a variable was JSON, and needs no look.
+    """
+    value = value_from_ast_untyped(node, variables)
+    level = [("", value)]
+    while level:  # not recursive: how deep it is, is checked elsewhere
+        path, found = level.pop()
+        if isinstance(found, dict):
+            level += [(f"{path}.{key}", each) for key, each in found.items()]
+        elif isinstance(found, list):
+            level += [(f"{path}[{at}]", each) for at, each in enumerate(found)]
+        elif isinstance(found, float) and not math.isfinite(found):
+            raise ValueError(f"a number must be finite{_at(path)}")
+        elif isinstance(found, int) and not _INTEGER_MIN <= found <= _INTEGER_MAX:
+            raise ValueError(f"a whole number must fit 64 bits{_at(path)}")
+    return value
+
+
+_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**64 - 1  # what JSON is written with
+
+
+def _at(path: str) -> str:
+    return f", at {path.lstrip('.')[:100]}" if path else ""
+
+
 def _output_only(value: object) -> Any:
     raise ValueError("this scalar is for answers only")
 
@@ -130,6 +159,7 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         specified_by_url="https://ecma-international.org/publications-and-standards/standards/ecma-404/",
         serialize=_as_it_is,
         parse_value=_as_it_is,
+        parse_literal=read_json_literal,
     ),
     Long: strawberry.scalar(
         name="Long",

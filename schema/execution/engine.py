@@ -228,6 +228,7 @@ class Following:
 
     async def resolve(self, event: object) -> Answer:
         """Return the answer to one event; one that takes too long is only an error."""
+        self._context.renew()
         return await self._engine._answer(self._prepared, self._variables, event, self._context)  # noqa: SLF001  # one module
 
     async def answers(self) -> AsyncGenerator[Answer, None]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -48,6 +49,10 @@ async def used(ctx: Context) -> int:
     return sum(key.agents_used for key in keys.items)
 
 
+def _argument(field: str) -> str:
+    return re.sub("([A-Z])", r"_\1", field).lower()
+
+
 class TestKeys:
     async def test_lets_one_agent_in_unless_told_otherwise(self, ctx: Context) -> None:
         made = await provisioning.create_provisioning_key(ctx, description="hall 3")
@@ -66,10 +71,10 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("agents_max", 0),
-            ("agents_max", 10_001),
-            ("expires_in_days", 0),
-            ("expires_in_days", 3_651),
+            ("agentsMax", 0),
+            ("agentsMax", 10_001),
+            ("expiresInDays", 0),
+            ("expiresInDays", 3_651),
             ("description", "x" * 501),
         ],
     )
@@ -77,7 +82,7 @@ class TestKeys:
         self, ctx: Context, field: str, value: Any
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
-            await provisioning.create_provisioning_key(ctx, **{field: value})
+            await provisioning.create_provisioning_key(ctx, **{_argument(field): value})
         assert caught.value.facts["field"] == field
 
     async def test_only_the_system_chooses_the_text(self, ctx: Context) -> None:

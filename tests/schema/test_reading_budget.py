@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from core.context import Context
 from core.errors import LimitReached
+from core.events import AgentChanged, agents_topic
+from models.agents import Agent
 from schema.reading_budget import FACTOR, READS_MAX, ReadingBudget
 from tests.factories import make_agent
-from tests.schema.asking import ask, record, refusal
+from tests.schema.asking import ask, follow, record, refusal
 
 
 def small(ctx: Context, readings: int) -> Context:
@@ -72,3 +75,20 @@ async def test_few_reads_of_one_operation_run_at_a_time() -> None:
         budget.take(11)
     with pytest.raises(LimitReached):
         await read()
+
+
+async def test_each_answer_of_a_subscription_has_a_budget_of_its_own(ctx: Context) -> None:
+    uuid = await written(ctx, 2)
+    agent = await Agent.find_row(ctx.tenant_id, uuid=UUID(uuid))
+    text = "subscription($u: UUID!) { agentChanged(agentUuid: $u) { latest { value } } }"
+    async with follow(small(ctx, 2), text, u=uuid) as answers:
+        await anext(answers)
+        for _ in range(3):
+            agent.changed_at = ctx.clock.now()
+            await agent.save(update_fields=["changed_at"])
+            event = AgentChanged(ctx.tenant_id, agent.uuid)
+            await ctx.bus.publish(agents_topic(ctx.tenant_id), event)
+            found = await anext(answers)
+            assert not found.errors
+            assert found.data
+            assert len(found.data["agentChanged"]["latest"]) == 1

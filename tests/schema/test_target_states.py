@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from core.callers import Role
 from core.context import Context
 from tests.factories import make_agent
@@ -86,3 +88,14 @@ async def test_a_batch_of_logs_counts_once(ctx: Context) -> None:
     assert (first["received"], first["skipped"]) == (2, 1)
     again = (await ask(own, LOGS, u=str(agent.uuid), b=lines, id="b-1"))["uploadDeviceLogs"]
     assert (again["batchId"], again["duplicate"]) == ("b-1", True)
+
+
+@pytest.mark.parametrize(
+    ("literal", "place"),
+    [("1e999", "a.n"), ("-1e999", "a.n"), ("9" * 30, "a.n"), ("[1e999]", "[0]")],
+)
+async def test_refuses_numbers_that_json_cannot_say(ctx: Context, literal: str, place: str) -> None:
+    text = f'mutation {{ setTargetState(agentUuid: "%s", apps: {{a: {{n: {literal}}}}}) {{ version }} }}'
+    error = await refusal(ctx, text % ctx.ids.uuid())
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert place in error["message"]
