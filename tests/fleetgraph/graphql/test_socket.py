@@ -16,6 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 from websockets.typing import Subprotocol
 
+from fleetgraph.graphql import transport
 from tests.contracts.talking import closed, connected, receive, subscribe, unintroduced
 from tests.fleetgraph.graphql.standing import Standing, payload
 from tests.fleetgraph.graphql.wired import eventually, sleeper
@@ -243,7 +244,10 @@ async def test_a_client_that_wakes_gets_what_waited_for_each_subscription() -> N
 
 
 @pytest.mark.slow
-async def test_a_client_cut_for_slowness_learns_why_if_it_reads_at_last() -> None:
+async def test_a_client_cut_for_slowness_learns_why_if_it_reads_at_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transport, "WAKE_SECONDS", 2.0)
     standing = Standing(client_queue_bytes=8_192)
     async with standing.server() as (port, server), AsyncExitStack() as stack:
         peer = await asleep(standing, port, stack, "a", "b")
