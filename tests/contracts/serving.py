@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import httpx
@@ -32,11 +33,17 @@ from models.users import User
 from resolvers.agents import DEVICE_KEY_PURPOSE
 from rest_compat.adapter import build_routes
 from rest_compat.calls import Deferred
-from rest_compat.catalog import load_catalog
+from rest_compat.catalog import Catalog, load_catalog
 from schema.context import GraphQLContext
 from schema.execution.engine import Engine
 from schema.root import schema
 from tests.factories import make_user
+
+
+@cache
+def the_catalog() -> Catalog:
+    """The catalogue of the package, read once: the tests start hundreds of applications."""
+    return load_catalog(schema._schema)
 
 
 class Api:
@@ -66,7 +73,7 @@ class Api:
             routes=[
                 *self.endpoint.routes(),
                 *build_routes(
-                    load_catalog(graph),
+                    the_catalog(),
                     engine=edge.engine,
                     context_for=self.graphql_context,
                     caller_of=self.rest_caller,

@@ -18,6 +18,8 @@ from fleetgraph.graphql.encoding import STATUS
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
 from tests.contracts.serving import Api, sign_in
 
+pytestmark = pytest.mark.slow
+
 JSON = "application/json"
 RESPONSE = "application/graphql-response+json"
 MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"'

@@ -24,6 +24,8 @@ from tests.factories import make_agent
 from tests.schema.asking import record
 from tests.tools import until
 
+pytestmark = pytest.mark.slow
+
 SSE = "text/event-stream"
 MULTIPART = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0", application/json'
 READINGS = {"query": "subscription { readings { metric values } }"}

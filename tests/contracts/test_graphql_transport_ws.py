@@ -29,6 +29,8 @@ from tests.factories import make_agent
 from tests.fleetgraph.graphql.wired import eventually
 from tests.schema.asking import record
 
+pytestmark = pytest.mark.slow
+
 FOLLOW = "subscription { readings { metric } }"
 INIT = {"type": "connection_init"}
 QUERY = {"query": "{ __typename }"}

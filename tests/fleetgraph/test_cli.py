@@ -13,6 +13,8 @@ import pytest
 from fleetgraph import working
 from fleetgraph.cli import DEMO_AGENTS, WORKERS, parser
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the program by itself, with these variables only."""
