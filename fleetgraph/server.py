@@ -7,6 +7,7 @@ import gc
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 from core.errors import Conflict
 from fleetgraph.graphql.http_transport import CuttableProtocol
 from fleetgraph.graphql.transport import WireProtocol
+from fleetgraph.graphql.wheel import Wheel
 
 GRACE_SECONDS = 1
 MESSAGE_BYTES_MAX = 1024 * 1024
@@ -29,7 +31,7 @@ def uvicorn_config(app: ASGIApp, **changes: Any) -> uvicorn.Config:
         "access_log": False,
         "lifespan": "off",
         "backlog": BACKLOG,
-        "http": CuttableProtocol,
+        "http": partial(CuttableProtocol, wheel=Wheel()),
         "ws": WireProtocol,
         "ws_max_size": MESSAGE_BYTES_MAX,
         "ws_per_message_deflate": False,  # docs/adr/0010
