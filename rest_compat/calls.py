@@ -20,7 +20,7 @@ from rest_compat.answers import to_response
 from rest_compat.bodies import check_media_type, parse_lines, read_body
 from rest_compat.endpoints import Auth, Codec, Endpoint, Fallback, Place
 from rest_compat.etags import etag_matches, not_modified
-from rest_compat.executing import Operation, Unexpected
+from rest_compat.executing import FailedLater, Operation, Unexpected
 from rest_compat.inputs import read_variables
 from rest_compat.kept_answers import KeptAnswers, answer_once
 from rest_compat.problem import TRANSIENT, invalid_variable, problem_response
@@ -157,6 +157,8 @@ async def _perform(edge: Edge, call: Call) -> Response:
 
     try:
         return await answer_once(edge.kept, endpoint, caller, request, call.body or b"", work)
+    except FailedLater as failed:
+        raise failed.error from None
     except InvalidInput as error:
         raise _at_its_line(call, error) from None
 

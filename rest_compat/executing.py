@@ -64,6 +64,14 @@ class Unexpected(AppError):
     """Anything that no use case foresaw; it is in the log already."""
 
 
+class FailedLater(Exception):
+    """An operation did its work before something else failed, which is `error`."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class Operation:
     """The operation of one endpoint, prepared once."""
 
@@ -74,12 +82,20 @@ class Operation:
         self._prepared = engine.prepare_document(endpoint.document, endpoint.operation.name.value)
 
     async def run(self, variables: Mapping[str, Any], context: object) -> Mapping[str, Any]:
-        """Return the data. Raises AppError for the first error."""
+        """Return the data.
+
+        Raises AppError for the first error, within FailedLater when a root field had run by then.
+        """
         try:
             answer = await self._engine.run(self._prepared, variables, context)
         except Exception as error:
             raise self._refusal(error) from None
-        return self._data(answer)
+        try:
+            return self._data(answer)
+        except AppError as error:
+            if self._has_worked(answer):
+                raise FailedLater(error) from None
+            raise
 
     async def follow(
         self, variables: Mapping[str, Any], context: object
@@ -103,6 +119,14 @@ class Operation:
         if answer.errors:
             raise self._first(answer.errors)
         return answer.data or {}
+
+    def _has_worked(self, answer: Answer) -> bool:
+        """Whether a root field came further than to an error of its own."""
+        if any(len(error.path or ()) > 1 for error in answer.errors):
+            return True
+        if answer.data is None:  # of several, those before the one that failed have run
+            return len(self._endpoint.operation.selection_set.selections) > 1
+        return any(value is not None for value in answer.data.values())
 
     def _first(self, errors: Sequence[GraphQLError]) -> AppError:
         expected = expected_error(errors[0], self._endpoint.inputs)

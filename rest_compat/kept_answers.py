@@ -64,8 +64,8 @@ async def answer_once(
 ) -> Response:
     """Do the work, unless the request's Idempotency-Key was used before.
 
-    A refusal changes nothing, so it gives the key back. After any other failure nobody knows
-    whether the work was done, and the key stays taken.
+    A refusal, which `work` raises as AppError, changes nothing, so it gives the key back. After any
+    other failure nobody knows whether the work was done, and the key stays taken.
     """
     key = request.headers.get(HEADER)
     if kept is None or key is None or not endpoint.is_idempotent or not caller.tenant_id:
