@@ -120,6 +120,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
             Middleware(Ahead, path=GRAPHQL_PATH, endpoint=endpoint.http),
         ],
     )
+    app.router.redirect_slashes = False  # it would redirect to wherever `Host` says
     app.state.graphql = endpoint
     return app
 

@@ -17,6 +17,7 @@ _CODED: frozenset[ErrorCode] = frozenset(ErrorCode)
 """Every code goes out as it is: GraphQL has no status of its own to map to."""
 
 MASKED_MESSAGE = "Something went wrong on our side"
+MESSAGE_MAX = 500
 
 
 def present(error: GraphQLError, request_id: str) -> GraphQLError:
@@ -31,7 +32,8 @@ def present(error: GraphQLError, request_id: str) -> GraphQLError:
     if isinstance(cause, AppError):
         return _rebuilt(error, cause.message, {"code": cause.code.value, **_facts(cause)}, cause)
     if cause is None or _is_bad_value(error):
-        return _rebuilt(error, error.message, {"code": ErrorCode.INVALID_INPUT.value}, cause)
+        message = error.message[:MESSAGE_MAX]  # it may repeat a text of the caller
+        return _rebuilt(error, message, {"code": ErrorCode.INVALID_INPUT.value}, cause)
     where = "/".join(map(str, error.path or ())) or "operation"
     _logger.error(
         "unexpected error at %s (request %s)",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from core.errors import AppError, InvalidInput
+from core.errors import AppError, InvalidInput, NotFound
 from fleetgraph.graphql.edge import ReadRequest
 from fleetgraph.graphql.encoding import refusal
 from schema.execution.requests import Answer, GraphQLRequest, Refused
@@ -17,7 +17,11 @@ Run = Callable[[GraphQLRequest], Awaitable[Answer]]
 
 
 def read_batch(members: list[Any], limit: int, read_request: ReadRequest) -> list[GraphQLRequest]:
-    """Return the requests of a batch; raises InvalidInput, `[2].query` for a member of one."""
+    """Return the requests of a batch.
+
+    Raises InvalidInput, `[2].query` for a member of one; NotFound for a document that an allow-list
+    does not have.
+    """
     if limit == 1:
         raise InvalidInput(
             "body", "must be a JSON object: this server takes no batches (graphql.batch_max is 1)"
@@ -35,6 +39,8 @@ def read_batch(members: list[Any], limit: int, read_request: ReadRequest) -> lis
         except InvalidInput as error:
             field, reason = error.facts["field"], error.facts["reason"]
             raise InvalidInput(f"[{place}].{field}", str(reason)) from None
+        except NotFound as error:
+            raise NotFound(f"[{place}]: {error.facts['noun']}", error.facts["key"]) from None
     return requests
 
 

@@ -35,6 +35,7 @@ REFUSED_MAX: Final = 100
 REFUSED_TEXT_MAX: Final = 16 * 1024
 ERRORS_MAX: Final = 20
 MESSAGE_MAX: Final = 500
+NAME_MAX: Final = 100
 
 T = TypeVar("T")
 
@@ -228,4 +229,4 @@ def _plain(error: GraphQLError) -> GraphQLError:
 def _no_such_operation(name: str | None) -> GraphQLError:
     if name is None:
         return GraphQLError("The document has several operations; operationName must name one.")
-    return GraphQLError(f"The document has no operation named {name!r}.")
+    return GraphQLError(f"The document has no operation named {name[:NAME_MAX]!r}.")

@@ -136,6 +136,16 @@ async def test_nothing_else_runs(
     assert body["errors"][0]["extensions"]["code"] == code
 
 
+async def test_a_member_of_a_batch_that_is_not_listed_is_named(
+    ctx: Context, allow_list: Path
+) -> None:
+    members = [{"documentId": "type"}, {"documentId": "other"}]
+    status, body = await ask(Api(ctx, allow_list=allow_list, batch_max=2), members)
+    assert status == 400
+    assert body["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+    assert body["errors"][0]["message"] == "[1]: document other not found"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -101,3 +101,12 @@ async def test_introspection_is_for_everybody(ctx: Context) -> None:
 def test_facts_become_json() -> None:
     uuid = uuid4()
     assert plain({"of": (uuid, 1, None, {2})}) == {"of": [str(uuid), 1, None, [2]]}
+
+
+@pytest.mark.parametrize("value", ["x" * 10_000, {"x" * 10_000: 1}])
+async def test_a_long_value_that_is_refused_is_not_repeated_in_full(
+    ctx: Context, value: object
+) -> None:
+    error = await refusal(ctx, "query($u: UUID!) { agent(uuid: $u) { name } }", u=value)
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert len(error["message"]) == 500

@@ -200,3 +200,8 @@ def test_documents_of_our_own_have_no_limits(work: list[str]) -> None:
     assert prepared.cost is None
     assert "Agent.latest" in prepared.access.required
     assert work == ["compile_plan"]
+
+
+def test_a_long_name_of_an_operation_is_not_repeated_in_full() -> None:
+    error = refusal(documents(), GOOD, "x" * 10_000).errors[0]
+    assert error.message == f"The document has no operation named '{'x' * 100}'."
