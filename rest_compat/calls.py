@@ -13,6 +13,7 @@ from graphql import GraphQLSchema
 from graphql.execution.values import get_variable_values
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from core.callers import NOBODY, Caller
 from core.errors import AppError, ErrorCode, InvalidInput, Unauthenticated, Unavailable
@@ -92,12 +93,19 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class Unanswered(Response):
+    """Nothing, for a client that has gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send nothing."""
+
+
 async def answer(edge: Edge, call: Call) -> Response:
     """Answer one request; whatever fails becomes a problem or the endpoint's fallback."""
     try:
         response = await _perform_in_time(edge, call)
     except ClientDisconnect:
-        return Response(status_code=400)  # nobody reads it
+        return Unanswered()
     except AppError as error:
         if error.code is ErrorCode.INTERNAL and not isinstance(error, Unexpected):
             _log_failure(edge, call, error)
@@ -151,7 +159,8 @@ async def _perform(edge: Edge, call: Call) -> Response:
 
     async def work() -> Response:
         if endpoint.is_subscription:
-            return streamed(endpoint, await call.operation.follow(given, context), call.request_id)
+            events = await call.operation.follow(given, context)
+            return streamed(endpoint, events, request, call.request_id, caller.expires_at)
         data = await call.operation.run(given, context)
         return to_response(endpoint, data, request, call.request_id)
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import datetime
+from math import inf
 from typing import Any, Final
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Message, Send
 
-from core.errors import AppError
+from core.clock import SystemClock
+from core.errors import AppError, Unauthenticated
 from rest_compat.answers import NDJSON_MEDIA_TYPE, written
 from rest_compat.endpoints import Answering, Codec, Endpoint
 from rest_compat.problem import problem_response
@@ -19,27 +24,65 @@ SSE_MEDIA_TYPE: Final = "text/event-stream"
 SILENCE_SECONDS: Final = 15.0
 """After so long without an event a comment, or an empty line, shows that the stream lives."""
 
+SEND_SECONDS: Final = 10.0
+"""How long a client may take nothing before its stream is cut."""
+
+TRANSPORT: Final = "fleetgraph.transport"
+"""The name under which a server hands the connection's transport to the application, in the
+scope's extensions: ASGI has no word for cutting a connection whose client does not read."""
+
 _LINE_BREAKS: Final = re.compile(r"[\r\n\0]+")
 
 
 def streamed(
-    endpoint: Endpoint, events: AsyncIterator[Mapping[str, Any]], request_id: str
+    endpoint: Endpoint,
+    events: AsyncIterator[Mapping[str, Any]],
+    request: Request,
+    request_id: str,
+    expires_at: datetime | None,
 ) -> StreamingResponse:
-    """Return the answer that follows a subscription until it, or the caller, ends it.
+    """Return the answer that follows a subscription until it, the caller or the credential ends.
 
     An error is the last thing told: the event `error`, or the last line, with a problem. A
-    subscription that ends by itself ends with the event `complete`.
+    subscription that ends by itself ends with the event `complete`. Who reads nothing is cut.
     """
     is_sse = endpoint.answering.codec is Codec.SSE
-    return StreamingResponse(
-        _frames(endpoint, events, request_id),
+    return _Stream(
+        request.scope.get("extensions", {}).get(TRANSPORT),
+        _frames(endpoint, events, request_id, expires_at),
         media_type=SSE_MEDIA_TYPE if is_sse else NDJSON_MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
+class _Stream(StreamingResponse):
+    """An answer whose connection is cut when a piece of it is not taken in time."""
+
+    def __init__(self, transport: asyncio.Transport | None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._transport = transport
+
+    async def stream_response(self, send: Send) -> None:
+        """Send piece by piece."""
+
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                if self._transport is None:
+                    raise
+                self._transport.abort()
+                await send(message)  # returns once the server knows of the end
+
+        await super().stream_response(send_in_time)
+
+
 async def _frames(
-    endpoint: Endpoint, events: AsyncIterator[Mapping[str, Any]], request_id: str
+    endpoint: Endpoint,
+    events: AsyncIterator[Mapping[str, Any]],
+    request_id: str,
+    expires_at: datetime | None,
 ) -> AsyncIterator[bytes]:
     answering = endpoint.answering
     is_sse = answering.codec is Codec.SSE
@@ -49,7 +92,10 @@ async def _frames(
     following = asyncio.ensure_future(anext(iterator))
     try:
         while True:
-            done, _ = await asyncio.wait({following}, timeout=SILENCE_SECONDS)
+            seconds = _seconds_until(expires_at)
+            if seconds <= 0:
+                raise Unauthenticated("The access token has expired", expired=True)
+            done, _ = await asyncio.wait({following}, timeout=min(SILENCE_SECONDS, seconds))
             if not done:
                 yield alive
                 continue
@@ -67,6 +113,10 @@ async def _frames(
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()
+
+
+def _seconds_until(moment: datetime | None) -> float:
+    return inf if moment is None else (moment - SystemClock().now()).total_seconds()
 
 
 def _frame(answering: Answering, data: Mapping[str, Any], request_id: str) -> bytes:

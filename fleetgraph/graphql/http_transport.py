@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fleetgraph.graphql.streams import TRANSPORT
 from fleetgraph.graphql.wheel import Wheel
+from rest_compat.streams import TRANSPORT
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """How much may come without an end of headers or a piece of a body: uvicorn would keep all of it."""

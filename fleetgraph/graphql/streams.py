@@ -19,6 +19,7 @@ from fleetgraph.graphql.multipart import Multipart
 from fleetgraph.graphql.negotiation import Stream
 from fleetgraph.graphql.outlet import Framing, Outlet
 from fleetgraph.graphql.sse import Sse
+from rest_compat.streams import TRANSPORT
 from schema.context import GraphQLContext
 from schema.execution.documents import Prepared
 from schema.execution.shared import LiveSubscriptions, Ticket
@@ -26,10 +27,6 @@ from schema.execution.shared import LiveSubscriptions, Ticket
 _log = logging.getLogger("fleetgraph.graphql")
 
 FRAMINGS: Final[Mapping[Stream, Framing]] = {Stream.SSE: Sse(), Stream.MULTIPART: Multipart()}
-
-TRANSPORT: Final = "fleetgraph.transport"
-"""The name under which a server hands the connection's transport to the application, in the
-scope's extensions: ASGI has no word for cutting a connection whose client does not read."""
 
 SEND_BUFFER_BYTES: Final = 128 * 1024
 """The kernel's share per stream: it would take 3 MB before we learned that a client is slow."""

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from core.callers import Role
 from core.errors import Unavailable
@@ -162,3 +163,22 @@ def test_half_a_character_does_not_refuse_a_report(
     body = b'{"a": "' + sent + b'"}'
     assert client.patch(REPORT, content=body, headers=AGENT).status_code == 200
     assert harness.calls == [f"report {{'a': {kept!r}}}"]
+
+
+async def test_a_client_that_goes_amid_its_body_is_not_answered(client: TestClient) -> None:
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        raise AssertionError(message)
+
+    headers = [(b"x-device-api-key", b"device-key"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "method": "PATCH",
+        "path": REPORT,
+        "query_string": b"",
+        "headers": headers,
+        "client": ("testclient", 1),
+    }
+    await client.app(scope, receive, send)

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from core.clock import SystemClock
 from rest_compat import streams
 from rest_compat.catalog import load_catalog
 from rest_compat.endpoints import Endpoint
+from tests.fleetgraph.graphql.wired import eventually, serving
 from tests.rest_compat.family_schema import toy
 
 
@@ -38,7 +46,7 @@ class Source:
 async def test_who_leaves_a_silent_stream_leaves_nothing_running(endpoint: Endpoint) -> None:
     source = Source()
     source.queue.put_nowait({"ticks": 1, "_id": "a\nb", "_event": "tick"})
-    frames = streams._frames(endpoint, source.events(), "r")
+    frames = streams._frames(endpoint, source.events(), "r", None)
     before = asyncio.all_tasks()
     assert await anext(frames) == b":\n\n"
     assert await anext(frames) == b"id: a b\nevent: tick\ndata: 1\n\n"
@@ -56,7 +64,7 @@ async def test_a_silent_stream_shows_that_it_lives(
 ) -> None:
     monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.01)
     source = Source()
-    frames = streams._frames(endpoint, source.events(), "r")
+    frames = streams._frames(endpoint, source.events(), "r", None)
     assert [await anext(frames) for _ in range(3)] == [b":\n\n"] * 3
     source.queue.put_nowait({"ticks": 2})
     while (frame := await anext(frames)) == b":\n\n":
@@ -64,3 +72,37 @@ async def test_a_silent_stream_shows_that_it_lives(
     assert frame == b"data: 2\n\n"
     await frames.aclose()  # type: ignore[attr-defined]
     assert source.is_closed
+
+
+async def test_a_stream_ends_with_the_callers_token(endpoint: Endpoint) -> None:
+    source = Source()
+    source.queue.put_nowait({"ticks": 1})
+    expires_at = SystemClock().now() + timedelta(seconds=0.3)
+    async with asyncio.timeout(10):
+        frames = [
+            frame async for frame in streams._frames(endpoint, source.events(), "r", expires_at)
+        ]
+    assert frames[1] == b"data: 1\n\n"
+    assert frames[-1].startswith(b"event: error\n")
+    assert b'"UNAUTHENTICATED"' in frames[-1]
+    assert source.is_closed
+
+
+async def test_a_client_that_reads_nothing_is_cut(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.2)
+    source = Source()
+    for _ in range(200):
+        source.queue.put_nowait({"ticks": "x" * 100_000})
+
+    async def stream(request: Request) -> Response:
+        return streams.streamed(endpoint, source.events(), request, "r", None)
+
+    app = Starlette(routes=[Route("/x", stream)])
+    async with serving(app) as (port, server):
+        with socket.create_connection(("127.0.0.1", port)) as sleeper:
+            sleeper.sendall(b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n")
+            await eventually(lambda: source.is_closed)
+            await eventually(lambda: not server.server_state.connections)
+            assert source.queue.qsize() > 0
