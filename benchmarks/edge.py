@@ -30,7 +30,8 @@ from core.policy import BrokerAddress
 from core.readings import SeriesColumns, SeriesInfo
 from fleetgraph.services import Services, open_services
 from fleetgraph.serving import serve_api
-from fleetgraph.settings import DataSettings, Settings
+from fleetgraph.setting_sections import DataSettings
+from fleetgraph.settings import Settings
 from models.agents import Agent
 from models.database import DatabaseUrl
 from models.users import User

@@ -23,7 +23,8 @@ from core.policy import BrokerAddress
 from core.reading_store import AgentTelemetry
 from core.readings import SeriesInfo, SeriesSpec, Telemetry
 from fleetgraph.services import open_services
-from fleetgraph.settings import DataSettings, Settings
+from fleetgraph.setting_sections import DataSettings
+from fleetgraph.settings import Settings
 from models.agents import Agent
 from models.database import DatabaseUrl, close_rows
 from schema.context import GraphQLContext

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from core.callers import Role
+from core.callers import Caller, Role
 from core.context import Context
 from core.errors import Forbidden, Unauthenticated
+from core.fence import fence, fenced_tenant
+from core.rate_limits import RateScope
 
 
 class Permission(StrEnum):
@@ -38,7 +40,11 @@ class Permission(StrEnum):
     BILLING_MANAGE = "billing:manage"
     PROVISIONING_READ = "provisioning:read"
     PROVISIONING_MANAGE = "provisioning:manage"
-    SELF = "self"  # any signed-in person
+    USER_ADMIN = "user:admin"  # accounts as such: addresses, roles, sessions
+    AUDIT_READ = "audit:read"
+    TENANT_MANAGE = "tenant:manage"  # of the first tenant's owner: the installation's
+    SELF = "self"  # any signed-in person, also by API key
+    SELF_MANAGE = "self:manage"  # a person who signed in, never an API key
     AGENT_SELF = "agent:self"  # an agent, about itself
     SYSTEM = "system"  # the program's own work
     PUBLIC = "public"  # nobody in particular; the use case checks its own credential
@@ -72,12 +78,44 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.BILLING_MANAGE: frozenset(_PEOPLE[:1]),
     Permission.PROVISIONING_READ: frozenset(_UP_TO_MANAGER),
     Permission.PROVISIONING_MANAGE: frozenset(_UP_TO_ADMIN),
+    Permission.USER_ADMIN: frozenset(_UP_TO_ADMIN),
+    Permission.AUDIT_READ: frozenset(_UP_TO_ADMIN),
+    Permission.TENANT_MANAGE: frozenset(_PEOPLE[:1]),
     Permission.SELF: frozenset(_PEOPLE),
+    Permission.SELF_MANAGE: frozenset(_PEOPLE),
     Permission.AGENT_SELF: frozenset({Role.AGENT}),
     Permission.SYSTEM: frozenset({Role.SYSTEM}),
     Permission.PUBLIC: frozenset(Role),
 }
 """Which roles hold which permission: the only role table."""
+
+_UNSCOPED = frozenset({Permission.SELF, Permission.PUBLIC})
+
+SCOPES: tuple[Permission, ...] = tuple(
+    permission
+    for permission, roles in ROLES.items()
+    if roles <= frozenset(_PEOPLE)
+    and ":" in permission
+    and permission is not Permission.SELF_MANAGE
+)
+"""What an API key can be narrowed to: every permission of people but their own account's."""
+
+
+def holds(caller: Caller, permission: Permission) -> bool:
+    """Whether the caller's role has the permission, and its API key, if it came with one."""
+    if caller.role not in ROLES[permission]:
+        return False
+    return caller.scopes is None or permission in caller.scopes or permission in _UNSCOPED
+
+
+def permissions_of(caller: Caller) -> frozenset[Permission]:
+    """Return all that the caller may do."""
+    return _permissions_of(Caller(caller.role, scopes=caller.scopes))
+
+
+@lru_cache(1_000)
+def _permissions_of(caller: Caller) -> frozenset[Permission]:
+    return frozenset(permission for permission in Permission if holds(caller, permission))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +124,11 @@ class UseCase:
 
     name: str
     permissions: tuple[Permission, ...]
+    limit: RateScope | None = None
+
+    def admits(self, caller: Caller) -> bool:
+        """Whether the caller holds one of the permissions."""
+        return any(holds(caller, permission) for permission in self.permissions)
 
     def allows(self, role: Role) -> bool:
         """Whether `role` holds one of the permissions."""
@@ -101,37 +144,46 @@ R = TypeVar("R")
 
 def allow(
     *permissions: Permission,
+    limit: RateScope | None = None,
 ) -> Callable[
     [Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]],
     Callable[Concatenate[Context, P], Coroutine[Any, Any, R]],
 ]:
     """Let callers through who hold one of `permissions`; register the use case.
 
-    Raises Unauthenticated for nobody and Forbidden for a caller without the permission.
+    Raises Unauthenticated for nobody and Forbidden for a caller without the permission. People's
+    calls are counted under `limit`, which raises RateLimited. The use case runs fenced to its
+    caller's tenant (core/fence.py).
     """
 
     def decorate(
         function: Callable[Concatenate[Context, P], Coroutine[Any, Any, R]],
     ) -> Callable[Concatenate[Context, P], Coroutine[Any, Any, R]]:
         name = f"{function.__module__.removeprefix('resolvers.')}.{function.__name__}"
-        use_case = UseCase(name, permissions)
+        use_case = UseCase(name, permissions, limit)
         USE_CASES[name] = use_case
 
         @wraps(function)
         async def checked(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            check(ctx.caller.role, use_case)
-            return await function(ctx, *args, **kwargs)
+            caller = ctx.caller
+            check(caller, use_case)
+            if limit is not None and caller.user_id is not None:
+                await ctx.limits.hit(limit, f"user:{caller.user_id}")
+            if fenced_tenant.get() == caller.tenant_id:
+                return await function(ctx, *args, **kwargs)
+            with fence(caller.tenant_id):
+                return await function(ctx, *args, **kwargs)
 
         return checked
 
     return decorate
 
 
-def check(role: Role, use_case: UseCase) -> None:
-    """Raise unless `role` may call `use_case`."""
-    if use_case.allows(role):
+def check(caller: Caller, use_case: UseCase) -> None:
+    """Raise unless `caller` may call `use_case`."""
+    if use_case.admits(caller):
         return
-    if role is Role.NOBODY:
+    if caller.role is Role.NOBODY:
         raise Unauthenticated
     needed = " or ".join(use_case.permissions)
     raise Forbidden(f"{use_case.name} needs {needed}", permission=needed)

@@ -25,14 +25,19 @@ class Role(StrEnum):
 class Caller:
     """The resolved identity behind a call.
 
-    `tenant_id` is 0 for NOBODY. `user_id` is set for people, `agent_id` and `agent_uuid` for
-    agents. `device_key_id` is the device key an agent came with. `expires_at` is when the credential
-    ends by itself, if it does: what is open for the caller ends with it.
+    `tenant_id` is 0 for NOBODY. `user_id` is set for people, and with it `session_id` for those
+    who signed in or `api_key_id` for their programs; `scopes` are the permissions that an API key
+    is narrowed to, None stands for all of the role. `agent_id` and `agent_uuid` are set for
+    agents, `device_key_id` is the device key an agent came with. `expires_at` is when the
+    credential ends by itself, if it does: what is open for the caller ends with it.
     """
 
     role: Role
     tenant_id: int = 0
     user_id: UUID | None = None
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    scopes: frozenset[str] | None = None
     agent_id: int | None = None
     agent_uuid: UUID | None = None
     device_key_id: int | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from core.callers import Caller
+from core.rate_limits import NoRateLimits
 
 if TYPE_CHECKING:
     from core.clock import Clock
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from core.passwords import Passwords
     from core.policy import Policy
     from core.pubsub.base import PubSub
+    from core.rate_limits import RateLimiter
     from core.reading_store import ReadingStore
     from core.tokens import Tokens
 
@@ -36,6 +38,8 @@ class Context:
         policy: limits and public addresses, from the settings.
         request_id: one id through logs, answers and errors.
         remote_address: where the call came from, for the record; empty for workers.
+        user_agent: what the client calls itself, for the record.
+        limits: counts calls that may not come too often.
     """
 
     caller: Caller
@@ -50,6 +54,8 @@ class Context:
     policy: Policy
     request_id: str = "-"
     remote_address: str = ""
+    user_agent: str = ""
+    limits: RateLimiter = NoRateLimits()  # noqa: RUF009  (it has no state)
 
     @property
     def tenant_id(self) -> int:

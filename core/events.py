@@ -25,12 +25,26 @@ class TargetStateChanged(Event, frozen=True):
     agent_uuid: UUID
 
 
+class AccessChanged(Event, frozen=True):
+    """Callers may do less than before, or nothing: what is open for them ends.
+
+    Exactly one of the ids is set. A replica that missed it finds out by itself within a minute.
+    """
+
+    tenant_id: int
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    agent_id: int | None = None
+
+
 class BrokerAccountsChanged(Event, frozen=True):
     """The broker's users differ from what it was last told."""
 
 
 JOURNAL = Topic("journal", JournalGrew)
 TARGET_STATES = Topic("target_states", TargetStateChanged)
+ACCESS = Topic("access", AccessChanged)
 BROKER_ACCOUNTS = Topic("broker_accounts", BrokerAccountsChanged)
 
 

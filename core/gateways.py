@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.broker_accounts import BrokerAccount
+from core.mail import Mail
 
 
 class BrokerDriver(Protocol):
@@ -21,3 +22,11 @@ class NoBrokerDriver:
 
     async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
         """Leave the broker alone."""
+
+
+class Mailer(Protocol):
+    """Sends mail."""
+
+    async def send(self, mail: Mail) -> None:
+        """Send one message; raises Unavailable when trying again later makes sense."""
+        ...

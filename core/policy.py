@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Registration(StrEnum):
+    """Who may make an account by themselves."""
+
+    OPEN = "open"
+    INVITATION = "invitation"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +48,9 @@ class Policy:
     clock_past_days_max: int = 400
     clock_future_hours_max: int = 24
     journal_hours: int = 6
+    registration: Registration = Registration.INVITATION
+    session_seconds: int = 7 * 86_400
+    refresh_retry_seconds: int = 30
+    reset_seconds: int = 3_600
+    invitation_seconds: int = 7 * 86_400
+    public_url: str = "http://127.0.0.1:3002"

@@ -29,7 +29,8 @@ from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
 from fleetgraph.services import Services
-from fleetgraph.settings import GraphqlSettings, Settings
+from fleetgraph.setting_sections import GraphqlSettings
+from fleetgraph.settings import Settings
 from rest_compat.adapter import build_routes
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.openapi import build_openapi
@@ -88,8 +89,10 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     async def rest_caller(request: Request) -> Caller:
         return await caller_of(services.context(), request.headers)
 
-    def graphql_context(caller: Caller, request_id: str, remote_address: str) -> GraphQLContext:
-        return GraphQLContext(services.context(caller, request_id, remote_address))
+    def graphql_context(
+        caller: Caller, request_id: str, remote_address: str, user_agent: str
+    ) -> GraphQLContext:
+        return GraphQLContext(services.context(caller, request_id, remote_address, user_agent))
 
     graph = schema._schema  # noqa: SLF001  (Strawberry keeps graphql-core's schema there)
     catalog = load_catalog(graph)
@@ -162,4 +165,5 @@ def _edge(services: Services, settings: Settings) -> Edge:
         read_request=load_allow_list(path, schema._schema).read_request if path else read_request,  # noqa: SLF001
         clock=services.clock,
         body_bytes_max=settings.graphql.body_bytes_max,
+        origins=settings.http.origins,
     )

@@ -16,10 +16,11 @@ from core.context import Context
 from core.derived_secrets import DerivedSecrets
 from core.ids import Ids, RandomIds
 from core.passwords import Passwords
-from core.policy import BrokerAddress, Policy
+from core.policy import BrokerAddress, Policy, Registration
 from core.pubsub.base import PubSub
 from core.pubsub.memory import MemoryPubSub
 from core.pubsub.redis import RedisPubSub
+from core.rate_limits import NoRateLimits, RateLimiter
 from core.tokens import Tokens
 from fleetgraph.settings import Settings
 from models.database import DatabaseUrl, close_rows, open_pool, open_rows
@@ -42,10 +43,15 @@ class Services:
     passwords: Passwords
     secrets: DerivedSecrets
     policy: Policy
+    limits: RateLimiter
     data_dir: Path
 
     def context(
-        self, caller: Caller = NOBODY, request_id: str = "-", remote_address: str = ""
+        self,
+        caller: Caller = NOBODY,
+        request_id: str = "-",
+        remote_address: str = "",
+        user_agent: str = "",
     ) -> Context:
         """Return a context for one call."""
         return Context(
@@ -61,6 +67,8 @@ class Services:
             policy=self.policy,
             request_id=request_id,
             remote_address=remote_address,
+            user_agent=user_agent,
+            limits=self.limits,
         )
 
     def system(self) -> Context:
@@ -77,13 +85,15 @@ async def open_services(
     data_dir: Path,
     broker: BrokerAddress,
     alone: bool,
+    is_demo: bool = False,
 ) -> AsyncIterator[Services]:
     """Open what a process needs; closes it in reverse order.
 
     `alone` says that this process is the whole system, so that the bus can stay in memory.
+    `is_demo` lets everybody register, unless the settings say otherwise.
     """
     clock = SystemClock()
-    policy = policy_of(settings, broker)
+    policy = policy_of(settings, broker, is_demo=is_demo)
     async with AsyncExitStack() as stack:
         await open_rows(url, pool_size=settings.database.pool_size)
         stack.push_async_callback(close_rows)
@@ -107,18 +117,27 @@ async def open_services(
             passwords=Passwords(),
             secrets=DerivedSecrets(secret),
             policy=policy,
+            limits=NoRateLimits(),
             data_dir=data_dir,
         )
 
 
-def policy_of(settings: Settings, broker: BrokerAddress) -> Policy:
+def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = False) -> Policy:
     """Return the limits and addresses in the settings."""
+    unless_told = Registration.OPEN if is_demo else Registration.INVITATION
+    http = settings.http
     return Policy(
         broker=broker,
         online_window_seconds=settings.agent.online_window_seconds,
         clock_past_days_max=settings.agent.clock_past_days_max,
         clock_future_hours_max=settings.agent.clock_future_hours_max,
         journal_hours=settings.retention.journal_hours,
+        registration=Registration(settings.account.registration or unless_told),
+        session_seconds=settings.token.session_days * 86_400,
+        refresh_retry_seconds=settings.token.retry_seconds,
+        reset_seconds=settings.account.reset_minutes * 60,
+        invitation_seconds=settings.account.invitation_days * 86_400,
+        public_url=(http.public_url or f"http://{http.host}:{http.port or 3002}").rstrip("/"),
     )
 
 

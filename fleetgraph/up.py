@@ -89,6 +89,7 @@ class _Up:
                 data_dir=self._data_dir,
                 broker=plan.address,
                 alone=settings.database.url is None,
+                is_demo=demo_agents is not None,
             )
         )
         system = services.system()

@@ -48,6 +48,9 @@ class Agent(TenantModel):
     created_at = fields.DatetimeField()
     changed_at = fields.DatetimeField()
     provisioned_at = fields.DatetimeField(null=True)
+    fleet_id = fields.UUIDField(default=None, null=True)
+    tags: fields.Field[dict[str, str]] = fields.JSONField(default=dict)
+    location = fields.CharField(max_length=200, default="")
 
     agent_version = fields.CharField(max_length=100, null=True)
     os_version = fields.CharField(max_length=255, null=True)

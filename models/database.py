@@ -23,6 +23,10 @@ ROW_MODULES = [
     "models.agent_events",
     "models.mqtt_accounts",
     "models.heartbeats",
+    "models.sessions",
+    "models.api_keys",
+    "models.invitations",
+    "models.fleets",
 ]
 COMMAND_SECONDS_MAX = 10.0
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

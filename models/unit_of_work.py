@@ -9,9 +9,11 @@ import asyncpg
 from tortoise.exceptions import DBConnectionError, OperationalError
 from tortoise.transactions import in_transaction
 
+from core.audit import AuditEntry
 from core.context import Context
 from core.errors import Unavailable
 from core.pubsub.base import E, Event, Topic
+from models.audit import append_audit
 
 AWAY = (
     OSError,
@@ -35,10 +37,20 @@ starting, stopping, full, or chose this transaction to give way."""
 
 
 class Work:
-    """Collects what is to be published; nothing leaves when the transaction fails."""
+    """Collects what is to be published and recorded; nothing leaves when the transaction fails."""
 
     def __init__(self) -> None:
         self._events: list[tuple[Topic[Event], Event]] = []
+        self._entries: list[AuditEntry] = []
+
+    def record(self, entry: AuditEntry) -> None:
+        """Write `entry` to the audit log, in the transaction."""
+        self._entries.append(entry)
+
+    async def write_record(self, ctx: Context) -> None:
+        """Write what was recorded."""
+        if self._entries:
+            await append_audit(ctx, self._entries)
 
     def emit(self, topic: Topic[E], event: E) -> None:
         """Publish `event` on `topic` after the commit."""
@@ -60,6 +72,7 @@ async def unit_of_work(ctx: Context) -> AsyncIterator[Work]:
     with database_errors():
         async with in_transaction("default"):
             yield work
+            await work.write_record(ctx)
     await work.publish(ctx)
 
 

@@ -27,14 +27,15 @@ from rest_compat.kept_answers import KeptAnswers, answer_once
 from rest_compat.problem import TRANSIENT, invalid_variable, problem_response
 from rest_compat.streams import streamed
 
+USER_AGENT_CHARS_MAX = 300
 PATIENCE_SECONDS = 8.0
 """How long an endpoint with a fallback may take; an agent waits 30 s and counts what is late."""
 
 CallerOf = Callable[[Request], Awaitable[Caller]]
 """Turns a request's credentials into a caller; raises Unauthenticated for one that fails."""
 
-ContextFor = Callable[[Caller, str, str], object]
-"""Makes the GraphQL context from caller, request id and remote address."""
+ContextFor = Callable[[Caller, str, str, str], object]
+"""Makes the GraphQL context from caller, request id, remote address and user agent."""
 
 Limiter = Callable[[Endpoint, Caller, Request], Awaitable[Mapping[str, str]]]
 """Counts a call; returns headers for the answer, raises RateLimited. NOBODY for bad credentials."""
@@ -223,7 +224,8 @@ def _coerced(edge: Edge, endpoint: Endpoint, given: dict[str, Any]) -> Mapping[s
 
 def _context(edge: Edge, call: Call, caller: Caller) -> object:
     client = call.request.client
-    return edge.context_for(caller, call.request_id, client.host if client else "")
+    user_agent = call.request.headers.get("user-agent", "")[:USER_AGENT_CHARS_MAX]
+    return edge.context_for(caller, call.request_id, client.host if client else "", user_agent)
 
 
 async def _failed(edge: Edge, call: Call, error: AppError) -> Response:

@@ -39,7 +39,7 @@ async def follow_agents(ctx: Context, uuid: UUID | None) -> AgentFeed:
     Raises NotFound, and Unauthenticated or Forbidden as reading agents does.
     """
     if uuid is None:
-        check(ctx.caller.role, USE_CASES["agents.list_agents"])
+        check(ctx.caller, USE_CASES["agents.list_agents"])
     else:
         await agents.get_agent(ctx, uuid)
     return AgentFeed(ctx, uuid)

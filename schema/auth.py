@@ -8,7 +8,8 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
-from core.access import ROLES, Permission
+from core.access import permissions_of
+from core.callers import Caller
 from models.users import User
 from resolvers import auth
 from schema.context import Info
@@ -30,7 +31,7 @@ class Me:
     @strawberry.field(description="What this person may do, by name of the permission.")
     def permissions(self, user: Parent[User]) -> list[str]:
         """Return the names of the permissions that the role holds."""
-        return [str(each) for each in Permission if user.role in ROLES[each] and ":" in each]
+        return sorted(each for each in permissions_of(Caller(user.role)) if ":" in each)
 
 
 @strawberry.type(description="A new access token and the person it stands for.")

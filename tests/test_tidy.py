@@ -31,6 +31,7 @@ LIBRARIES = {
     ),
     "pydantic": (
         "fleetgraph/settings.py",
+        "fleetgraph/setting_sections.py",
         "fleetgraph/setting_types.py",
         "fleetgraph/settings_page.py",
         "fleetgraph/urls.py",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.callers import Caller
 from core.clock import Clock
 from core.context import Context
-from fleetgraph.settings import GraphqlSettings
+from fleetgraph.setting_sections import GraphqlSettings
 from schema.execution.engine import Engine
 from schema.execution.requests import GraphQLRequest
 
@@ -16,8 +16,8 @@ CallerOf = Callable[[Mapping[str, str], Mapping[str, object] | None], Awaitable[
 """Turns headers (names in lower case), and what a WebSocket introduced itself with, into a
 caller; raises AppError."""
 
-MakeContext = Callable[[Caller, str, str], Context]
-"""Makes a context from caller, request id and remote address."""
+MakeContext = Callable[[Caller, str, str, str], Context]
+"""Makes a context from caller, request id, remote address and user agent."""
 
 ReadRequest = Callable[[object], GraphQLRequest]
 """Reads one request map as parsed from JSON, the allow-list applied; raises AppError."""
@@ -34,3 +34,4 @@ class Edge:
     read_request: ReadRequest
     clock: Clock
     body_bytes_max: int
+    origins: Sequence[str] = ()

@@ -18,6 +18,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _CONTENT_TYPES: Final = {form: f"{form.value}; charset=utf-8".encode() for form in Form}
 _THREAD_FROM_BYTES: Final = 128 * 1024
+_USER_AGENT_CHARS_MAX: Final = 300
 
 
 class Disconnected(Exception):
@@ -56,6 +57,11 @@ class Exchange:
         """Where the request came from; empty when the server does not know."""
         client = self.scope.get("client")
         return client[0] if client else ""
+
+    @property
+    def user_agent(self) -> str:
+        """What the client calls itself."""
+        return user_agent_of(self.headers)
 
     async def read_body(self, limit_bytes: int) -> bytes:
         """Return the body without its compression.
@@ -114,3 +120,8 @@ def request_id_of(scope: Scope, headers: Mapping[str, str]) -> str:
     if isinstance(given, str):
         return given
     return clean_id(headers.get("x-request-id", "")) or RandomIds().uuid().hex
+
+
+def user_agent_of(headers: Mapping[str, str]) -> str:
+    """Return what a client calls itself, cut to what goes into the record."""
+    return headers.get("user-agent", "")[:_USER_AGENT_CHARS_MAX]

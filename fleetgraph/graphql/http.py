@@ -98,7 +98,9 @@ class HttpEndpoint:
         self, exchange: Exchange, request: GraphQLRequest, caller: Caller, allowed: Accepted
     ) -> None:
         edge = self._edge
-        ctx = edge.make_ctx(caller, exchange.request_id, exchange.remote_address)
+        ctx = edge.make_ctx(
+            caller, exchange.request_id, exchange.remote_address, exchange.user_agent
+        )
         context = GraphQLContext(ctx)
         prepared = edge.engine.prepare(request, context)
         if prepared.type is OperationType.MUTATION and exchange.scope["method"] != "POST":
@@ -121,7 +123,9 @@ class HttpEndpoint:
         requests = batches.read_batch(members, edge.settings.batch_max, edge.read_request)
 
         async def run(request: GraphQLRequest) -> Answer:
-            ctx = edge.make_ctx(caller, exchange.request_id, exchange.remote_address)
+            ctx = edge.make_ctx(
+                caller, exchange.request_id, exchange.remote_address, exchange.user_agent
+            )
             context = GraphQLContext(ctx)
             prepared = edge.engine.prepare(request, context)
             if prepared.type is OperationType.SUBSCRIPTION:

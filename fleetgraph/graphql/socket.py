@@ -36,7 +36,7 @@ class SocketEndpoint:
         await receive()  # websocket.connect
         settings = self._parts.edge.settings
         headers = headers_of(scope)
-        if not is_known_origin(headers, settings.origins):
+        if not is_known_origin(headers, self._parts.edge.origins):
             await send({"type": "websocket.close"})  # 403
         elif self._open >= settings.sockets_max:
             await _refuse_for_now(scope, send)

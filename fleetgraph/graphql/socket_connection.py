@@ -20,6 +20,7 @@ from core.errors import AppError, ErrorCode, InvalidInput, LimitReached
 from fleetgraph.graphql.codes import CloseCode, Violation
 from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.encoding import refusal
+from fleetgraph.graphql.exchange import user_agent_of
 from fleetgraph.graphql.frames import message_frame
 from fleetgraph.graphql.socket_messages import (
     Complete,
@@ -67,6 +68,7 @@ class Connection:
         "_pinged_at",
         "_remote_address",
         "_request_id",
+        "_user_agent",
         "_waiting",
         "slot",
         "wire",
@@ -86,6 +88,7 @@ class Connection:
         self._headers = headers
         self._request_id = request_id
         self._remote_address = remote_address
+        self._user_agent = user_agent_of(headers)
         self._caller: Caller | None = None
         self._is_introduced = False
         self._is_over = False
@@ -187,7 +190,7 @@ class Connection:
         except AppError as error:
             operation.refuse(refusal(error).errors)
             return
-        ctx = edge.make_ctx(self._caller, self._request_id, self._remote_address)
+        ctx = edge.make_ctx(self._caller, self._request_id, self._remote_address, self._user_agent)
         operation.start(edge.engine, self._parts.live, request, GraphQLContext(ctx))
 
     # Operations ------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from graphql.execution import Executor, create_source_event_stream
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues, get_variable_values
 
-from core.callers import Role
+from core.callers import Caller, Role
 from core.errors import AppError, Forbidden, LimitReached, TookTooLong, Unauthenticated
 from schema.context import GraphQLContext
 from schema.errors import present
@@ -72,14 +72,14 @@ class Engine:
         self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext
     ) -> Admitted:
         """Let an operation in: permissions, variables and cost; raises Refused."""
-        role = context.ctx.caller.role
+        caller = context.ctx.caller
         try:
-            self._check_access(prepared, role)
+            self._check_access(prepared, caller)
             coerced = self._coerce(prepared, variables, context)
             if prepared.cost is None:
                 return Admitted(coerced, {})
             cost = evaluate(prepared.cost, coerced.coerced)
-            budget = self._limits.budget(role)
+            budget = self._limits.budget(caller.role)
             if cost > budget:
                 raise LimitReached(
                     f"This operation costs {cost}; the budget is {budget}. Ask for shorter pages "
@@ -121,14 +121,14 @@ class Engine:
             raise _refused(source.errors or [], context)
         return Following(self, prepared, admitted.variables, source, context)
 
-    def _check_access(self, prepared: Prepared, role: Role) -> None:
+    def _check_access(self, prepared: Prepared, caller: Caller) -> None:
         policy = self._limits.introspection
         if prepared.access.is_introspecting and policy != "open":
             if policy == "off":
                 raise Forbidden("The schema is not to be asked for here", setting="introspection")
-            if role is Role.NOBODY:
+            if caller.role is Role.NOBODY:
                 raise Unauthenticated("Sign in to ask for the schema")
-        prepared.access.check(role)
+        prepared.access.check(caller)
 
     def _coerce(
         self, prepared: Prepared, variables: Mapping[str, Any] | None, context: GraphQLContext

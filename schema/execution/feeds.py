@@ -6,7 +6,6 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -20,7 +19,7 @@ from graphql import (
     visit,
 )
 
-from core.access import ROLES, Permission
+from core.access import permissions_of
 from core.callers import Caller, Role
 from core.context import Context
 from core.feeds import Feed
@@ -99,12 +98,12 @@ def group_key(
     }
     text = json.dumps(given, sort_keys=True, separators=(",", ":"))
     who = replace(impersonal(caller), role=Role.NOBODY)
-    return prepared, permissions_of(caller.role), who, text
+    return prepared, permissions_of(caller), who, text
 
 
 def impersonal(caller: Caller) -> Caller:
-    """Return the caller without the person."""
-    return replace(caller, user_id=None)
+    """Return the caller without the person and its credential."""
+    return replace(caller, user_id=None, session_id=None, api_key_id=None)
 
 
 def impersonal_context(ctx: Context) -> GraphQLContext:
@@ -115,14 +114,9 @@ def impersonal_context(ctx: Context) -> GraphQLContext:
             caller=impersonal(ctx.caller),
             request_id=f"live-{ctx.ids.secret_hex(8)}",
             remote_address="",
+            user_agent="",
         )
     )
-
-
-@lru_cache
-def permissions_of(role: Role) -> frozenset[Permission]:
-    """Return what callers of a role may do."""
-    return frozenset(permission for permission, roles in ROLES.items() if role in roles)
 
 
 _ABSENT: Final = object()

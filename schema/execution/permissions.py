@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 
-from core.access import ROLES, Permission
-from core.callers import Role
+from core.access import ROLES, Permission, holds
+from core.callers import Caller, Role
 from core.errors import Forbidden, Unauthenticated
 from schema.directives import Requires, directives_of
 from schema.execution.selections import INTROSPECTION, fields_of
@@ -49,17 +49,19 @@ class Access:
         )
         return cls(required, roles, is_introspecting)
 
-    def check(self, role: Role) -> None:
-        """Raise unless callers of this role may run the operation; names the fields."""
-        if role in self.roles:
+    def check(self, caller: Caller) -> None:
+        """Raise unless the caller may run the operation; names the fields."""
+        if caller.role in self.roles and caller.scopes is None:
             return
-        if role is Role.NOBODY:
+        if caller.role is Role.NOBODY:
             raise Unauthenticated
         refused = {
             name: sorted(wanted)
             for name, wanted in sorted(self.required.items())
-            if not _holds_one(role, wanted)
+            if not any(holds(caller, permission) for permission in wanted)
         }
+        if not refused:
+            return
         sentence = "; ".join(f"{name} needs {' or '.join(each)}" for name, each in refused.items())
         permission = " or ".join(next(iter(refused.values())))
         raise Forbidden(sentence, permission=permission, fields=list(refused))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
@@ -27,7 +27,7 @@ from fleetgraph.graphql.hint import hint
 from fleetgraph.graphql.incoming import read_request
 from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.server import uvicorn_config
-from fleetgraph.settings import GraphqlSettings
+from fleetgraph.setting_sections import GraphqlSettings
 from models.agents import Agent, DeviceKey
 from models.users import User
 from resolvers.agents import DEVICE_KEY_PURPOSE
@@ -50,7 +50,12 @@ class Api:
     """An application over the parts in `ctx`; `is_down` stands for a database that is away."""
 
     def __init__(
-        self, ctx: Context, *, body_bytes_max: int = 16 * 1024 * 1024, **settings: Any
+        self,
+        ctx: Context,
+        *,
+        body_bytes_max: int = 16 * 1024 * 1024,
+        origins: Sequence[str] = (),
+        **settings: Any,
     ) -> None:
         """`settings` are those of the GraphQL endpoint."""
         self.ctx = ctx
@@ -67,6 +72,7 @@ class Api:
             read_request=allowed.read_request if allowed else read_request,
             clock=ctx.clock,
             body_bytes_max=body_bytes_max,
+            origins=origins,
         )
         self.endpoint = Endpoint(edge, page=hint)
         self.app = Starlette(
@@ -84,13 +90,21 @@ class Api:
             ]
         )
 
-    def context(self, caller: Caller, request_id: str, remote_address: str) -> Context:
+    def context(
+        self, caller: Caller, request_id: str, remote_address: str, user_agent: str = ""
+    ) -> Context:
         return replace(
-            self.ctx, caller=caller, request_id=request_id, remote_address=remote_address
+            self.ctx,
+            caller=caller,
+            request_id=request_id,
+            remote_address=remote_address,
+            user_agent=user_agent,
         )
 
-    def graphql_context(self, caller: Caller, request_id: str, address: str) -> GraphQLContext:
-        return GraphQLContext(self.context(caller, request_id, address))
+    def graphql_context(
+        self, caller: Caller, request_id: str, address: str, user_agent: str
+    ) -> GraphQLContext:
+        return GraphQLContext(self.context(caller, request_id, address, user_agent))
 
     async def graphql_caller(
         self, headers: Mapping[str, str], parameters: Mapping[str, object] | None

@@ -67,8 +67,10 @@ class Harness:
     def calls(self) -> list[str]:
         return [call for world in self.worlds for call in world.calls]
 
-    def context_for(self, caller: Caller, request_id: str, remote_address: str) -> World:
-        world = World(caller, request_id, remote_address, self.down)
+    def context_for(
+        self, caller: Caller, request_id: str, remote_address: str, user_agent: str
+    ) -> World:
+        world = World(caller, request_id, remote_address, user_agent, self.down)
         self.worlds.append(world)
         return world
 

@@ -44,6 +44,7 @@ class World:
     caller: Caller
     request_id: str
     remote_address: str
+    user_agent: str = ""
     down: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
 

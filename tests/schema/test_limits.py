@@ -7,7 +7,7 @@ from graphql import GraphQLError, get_introspection_query, parse
 
 from core.callers import Role
 from core.context import Context
-from fleetgraph.settings import GraphqlSettings
+from fleetgraph.setting_sections import GraphqlSettings
 from schema.limits import FRAGMENTS_MAX, OPERATIONS_MAX, Limits, too_large
 from tests.schema.asking import ask, refusal
 

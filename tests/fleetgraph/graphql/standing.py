@@ -16,7 +16,7 @@ from core.callers import Caller, Role
 from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.incoming import read_request
 from fleetgraph.graphql.socket import SocketEndpoint
-from fleetgraph.settings import GraphqlSettings
+from fleetgraph.setting_sections import GraphqlSettings
 from schema.execution.requests import Answer, GraphQLRequest, Refused
 from tests.doubles import ManualClock
 from tests.fleetgraph.graphql.wired import serving
@@ -110,7 +110,9 @@ class Standing:
             await self.judging.wait()
         return self.caller
 
-    def _context(self, caller: Caller, request_id: str, remote_address: str) -> Any:
+    def _context(
+        self, caller: Caller, request_id: str, remote_address: str, user_agent: str
+    ) -> Any:
         return SimpleNamespace(
             caller=caller, tenant_id=caller.tenant_id, request_id=request_id, clock=self.clock
         )

@@ -12,7 +12,7 @@ import pytest
 from graphql import GraphQLField, GraphQLObjectType, parse
 
 from core.access import ROLES, Permission
-from core.callers import Role
+from core.callers import NOBODY, Caller, Role
 from core.context import Context
 from core.errors import Forbidden, Unauthenticated
 from schema import agent_changes, history
@@ -122,10 +122,10 @@ def test_a_role_needs_one_permission_of_each_field() -> None:
     assert Role.AGENT not in both.roles
     assert Role.VIEWER in both.roles
     with pytest.raises(Forbidden, match=r"Agent\.latest needs data:read") as caught:
-        both.check(Role.AGENT)
+        both.check(Caller(Role.AGENT, 1))
     assert caught.value.facts == {"permission": "data:read", "fields": ["Agent.latest"]}
     with pytest.raises(Unauthenticated):
-        both.check(Role.NOBODY)
+        both.check(NOBODY)
 
 
 async def test_nothing_runs_for_whom_one_field_is_not(ctx: Context) -> None:
