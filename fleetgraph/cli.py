@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import logging
-import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from core.errors import AppError, InvalidInput
+from fleetgraph.commands import audit, tenants, tokens
 from fleetgraph.logs import set_up_logging
-from fleetgraph.settings import BadSettings, Settings, load_settings
-
-_log = logging.getLogger(__name__)
+from fleetgraph.running import run, settings_of
+from fleetgraph.settings import BadSettings
 
 DEMO_AGENTS = 20
 WORKERS = ("ingest", "broker-accounts", "sessions", "liveness", "retention")
-
-Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -99,6 +94,9 @@ def parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(command=command)
 
+    for noun in (tenants, audit, tokens):
+        noun.add(commands)
+
     bench = commands.add_parser("bench", help="measure this machine (from a checkout)")
     bench.add_argument("rest", nargs=argparse.REMAINDER)
     bench.set_defaults(command=_bench)
@@ -106,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    settings = _settings_of(
+    settings = settings_of(
         http={"host": arguments.host, "port": arguments.port},
         mqtt={"port": arguments.mqtt_port},
         data={"dir": arguments.data_dir},
@@ -115,35 +113,35 @@ def _up(arguments: argparse.Namespace) -> None:
         raise InvalidInput("--demo", "takes 1 to 1000 agents")
     from fleetgraph.up import run_up  # noqa: PLC0415  (keeps the other commands quick)
 
-    _run(lambda stop: run_up(settings, stop, demo_agents=arguments.demo))
+    run(lambda stop: run_up(settings, stop, demo_agents=arguments.demo))
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    settings = _settings_of(http={"host": arguments.host, "port": arguments.port})
+    settings = settings_of(http={"host": arguments.host, "port": arguments.port})
     from fleetgraph.parts import run_serve  # noqa: PLC0415
 
-    _run(lambda stop: run_serve(settings, stop))
+    run(lambda stop: run_serve(settings, stop))
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    settings = _settings_of()
+    settings = settings_of()
     unknown = sorted(set(arguments.names) - set(WORKERS))
     if unknown:
         raise InvalidInput("work", f"there is no {unknown[0]}; there are {', '.join(WORKERS)}")
     from fleetgraph.parts import run_work  # noqa: PLC0415
 
-    _run(lambda stop: run_work(settings, stop, arguments.names or WORKERS))
+    run(lambda stop: run_work(settings, stop, arguments.names or WORKERS))
 
 
 def _migrate(arguments: argparse.Namespace) -> None:
-    settings = _settings_of()
+    settings = settings_of()
     from fleetgraph.parts import run_migrate  # noqa: PLC0415
 
-    _run(lambda _stop: run_migrate(settings))
+    run(lambda _stop: run_migrate(settings))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:
-    settings = _settings_of()
+    settings = settings_of()
     set_up_logging(settings.log.level, settings.log.format)
     from fleetgraph.simulator.run import SimulatorOptions, simulate  # noqa: PLC0415
 
@@ -162,7 +160,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
         interactive=sys.stdin.isatty(),
         seconds=arguments.seconds,
     )
-    _run(lambda stop: simulate(options, stop))
+    run(lambda stop: simulate(options, stop))
 
 
 def _schema(arguments: argparse.Namespace) -> None:
@@ -189,50 +187,6 @@ def _bench(arguments: argparse.Namespace) -> None:
     except ImportError:
         _fail("fleetgraph: the benchmarks are not part of the package; run this in a checkout")
     bench(arguments.rest)
-
-
-def _settings_of(**overrides: dict[str, Any]) -> Settings:
-    given = {
-        section: {key: value for key, value in values.items() if value is not None}
-        for section, values in overrides.items()
-    }
-    settings = load_settings(**{section: values for section, values in given.items() if values})
-    set_up_logging(settings.log.level, settings.log.format)
-    return settings
-
-
-def _run(run: Run) -> None:
-    """Run until done, or until Ctrl-C or SIGTERM; a signal during the start ends the start."""
-
-    async def body() -> None:
-        stop = asyncio.Event()
-        task = asyncio.ensure_future(run(stop))
-        started_stop = asyncio.ensure_future(stop.wait())
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        await asyncio.wait({task, started_stop}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            # Time to end by itself; what is still starting then is cancelled.
-            await asyncio.wait({task}, timeout=4.0)
-        if not task.done():
-            task.cancel()
-        started_stop.cancel()
-        try:
-            await task
-        except asyncio.CancelledError:
-            _log.info("ended while starting")
-
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(body())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop  # noqa: PLC0415
-
-    return uvloop.new_event_loop
 
 
 def _fail(*lines: str) -> NoReturn:

@@ -28,9 +28,9 @@ HTTP_PORT = 3002
 
 async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
     """Serve the API until `stop` is set."""
-    url = _require(settings)
+    url = require_url(settings)
     port = settings.http.port or HTTP_PORT
-    async with _open(settings, url) as services:
+    async with open_parts(settings, url) as services:
         tenant = await owner.make_owner(services.system(), settings)
         if settings.admin.password is None and await owner.still_first_password(
             services.system(), tenant, settings
@@ -45,8 +45,8 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
 
 async def run_work(settings: Settings, stop: asyncio.Event, names: Iterable[str]) -> None:
     """Run the named workers until `stop` is set."""
-    url = _require(settings, broker=True)
-    async with _open(settings, url) as services:
+    url = require_url(settings, broker=True)
+    async with open_parts(settings, url) as services:
         plan = external_plan(settings)
         supervisor = Supervisor(make_workers(services, plan, external_driver(settings), names))
         supervisor.start()
@@ -58,12 +58,13 @@ async def run_work(settings: Settings, stop: asyncio.Event, names: Iterable[str]
 
 async def run_migrate(settings: Settings) -> None:
     """Bring the schema up to date and say what was done."""
-    applied = await migrate(_require(settings))
+    applied = await migrate(require_url(settings))
     print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")  # noqa: T201
 
 
 @asynccontextmanager
-async def _open(settings: Settings, url: DatabaseUrl) -> AsyncIterator[Services]:
+async def open_parts(settings: Settings, url: DatabaseUrl) -> AsyncIterator[Services]:
+    """Open what a process needs, with servers named by the settings; migrates first."""
     await migrate(url)
     data_dir: Path = data_dir_of(settings)
     given = settings.data.secret.get_secret_value() if settings.data.secret else None
@@ -75,7 +76,8 @@ async def _open(settings: Settings, url: DatabaseUrl) -> AsyncIterator[Services]
         yield services
 
 
-def _require(settings: Settings, *, broker: bool = False) -> DatabaseUrl:
+def require_url(settings: Settings, *, broker: bool = False) -> DatabaseUrl:
+    """Return where PostgreSQL is; raises BadSettings."""
     problems = []
     if settings.database.url is None:
         problems.append("FLEETGRAPH_DATABASE_URL: needed here; `up` brings its own PostgreSQL")

@@ -9,19 +9,27 @@ from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
+from schema.accounts import AccountMutation, AccountQuery
 from schema.agents import AgentQuery, AgentSubscription
+from schema.api_keys import ApiKeyMutation, ApiKeyQuery
+from schema.audit import AuditMutation, AuditQuery
 from schema.auth import AuthMutation, AuthQuery
 from schema.context import GraphQLContext
 from schema.current_states import CurrentStateMutation, CurrentStateQuery
 from schema.device_logs import DeviceLogMutation
 from schema.enums import Names
 from schema.errors import present
+from schema.fleets import FleetMutation, FleetQuery
 from schema.history import HistoryQuery
 from schema.provisioning import ProvisioningMutation
 from schema.provisioning_keys import ProvisioningKeyMutation, ProvisioningKeyQuery
 from schema.readings import ReadingQuery, ReadingSubscription
+from schema.register import RegisterMutation, RegisterQuery
 from schema.scalars import SCALARS
+from schema.sessions import SessionMutation, SessionQuery
 from schema.target_states import TargetStateMutation, TargetStateQuery
+from schema.tenants import TenantMutation, TenantQuery
+from schema.users import UserMutation, UserQuery
 
 
 @strawberry.type
@@ -33,6 +41,14 @@ class Query(
     TargetStateQuery,
     CurrentStateQuery,
     ProvisioningKeyQuery,
+    AccountQuery,
+    SessionQuery,
+    UserQuery,
+    ApiKeyQuery,
+    TenantQuery,
+    AuditQuery,
+    FleetQuery,
+    RegisterQuery,
 ):
     """What can be asked."""
 
@@ -45,6 +61,14 @@ class Mutation(
     TargetStateMutation,
     CurrentStateMutation,
     DeviceLogMutation,
+    AccountMutation,
+    SessionMutation,
+    UserMutation,
+    ApiKeyMutation,
+    TenantMutation,
+    AuditMutation,
+    FleetMutation,
+    RegisterMutation,
 ):
     """What can be changed."""
 

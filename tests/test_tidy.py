@@ -52,7 +52,7 @@ LIBRARIES = {
         "fleetgraph/graphql/transport.py",
         "fleetgraph/server.py",
     ),
-    "uvloop": ("fleetgraph/cli.py",),
+    "uvloop": ("fleetgraph/running.py",),
     "websockets": ("fleetgraph/graphql/transport.py",),
     "zstandard": ("core/payloads.py", "models/timeseries/journal.py", "fleetgraph/simulator/"),
 }

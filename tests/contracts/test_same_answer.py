@@ -7,20 +7,18 @@ case here fails.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import importlib
+import pkgutil
+from collections.abc import Mapping
 from datetime import timedelta
+from inspect import isawaitable
 from typing import Any
 
 import orjson
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from graphql import OperationType, print_ast
 
 from core.context import Context
-from models.agents import Agent
 from models.current_states import CurrentState
 from models.target_states import TargetState
 from rest_compat.answer_rules import is_control
@@ -29,85 +27,21 @@ from rest_compat.endpoints import Codec, Endpoint, Envelope, names_in_path
 from rest_compat.rows import with_rows
 from schema.execution.engine import Engine
 from schema.root import schema
+from tests.contracts import cases
+from tests.contracts.cases.world import Case, World
 from tests.contracts.serving import Api, give_key, sign_in
 from tests.factories import make_agent
 from tests.schema.asking import record
 
 ENDPOINTS = load_catalog(schema._schema).endpoints
 
-
-@dataclass
-class World:
-    """What the calls are about; `private` is the key of an agent that `registration` describes."""
-
-    ctx: Context
-    agent: Agent
-    username: str
-    answered: dict[str, Any] = field(default_factory=dict)  # bodies by operation
-    private: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
-    registered: dict[str, Any] = field(default_factory=dict)
-
-    def registration(self) -> dict[str, Any]:
-        pem = self.private.public_key().public_bytes(
-            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
-        )
-        self.registered = {
-            "uuid": str(self.ctx.ids.uuid()),
-            "deviceName": "new",
-            "deviceType": "gateway",
-            "deviceApiKey": f"v2_9f01ab23_{self.ctx.ids.secret_hex(32)}",
-            "devicePublicKey": pem.decode(),
-            "provisioningKey": self.answered["CreateProvisioningKey"]["key"],
-        }
-        return self.registered
-
-    def proof(self) -> dict[str, Any]:
-        challenge = self.answered["ReissueChallenge"]["challenge"]
-        text = f"{self.registered['uuid']}:{challenge}".encode()
-        return {"signature": base64.b64encode(self.private.sign(text)).decode()}
-
-
-Case = Callable[[World], dict[str, Any]]
-"""Makes what is sent beside method and path."""
-
-
-def _nothing(world: World) -> dict[str, Any]:
-    return {}
-
-
-def _own_key(world: World) -> dict[str, str]:
-    return {"x-agent-key": world.registered["deviceApiKey"]}
-
-
-CASES: dict[str, Case] = {
-    **dict.fromkeys(
-        (
-            *("ListAgents", "GetAgent", "PollTargetState", "FetchSelf", "ListProvisioningKeys"),
-            *("LatestReadings", "Timeseries", "GetTargetState", "GetCurrentState"),
-            "ClearTargetState",
-        ),
-        _nothing,
-    ),
-    "CreateProvisioningKey": lambda _: {"json": {"maxDevices": 2}},
-    "Login": lambda world: {
-        "json": {"username": world.username, "password": "correct horse battery"}
-    },
-    "ReportState": lambda world: {"json": {str(world.agent.uuid): {"apps": {}}}},
-    "UploadDeviceLogs": lambda _: {
-        "content": b'{"message": "hello"}\n',
-        "headers": {"X-Batch-Id": "b1"},
-    },
-    "RegisterAgent": lambda world: {"json": world.registration()},
-    "ReissueChallenge": lambda world: {"json": {}, "headers": _own_key(world)},
-    "ExchangeKey": lambda world: {
-        "json": world.proof(),
-        "headers": _own_key(world),
-    },
-    "CreateTargetState": lambda _: {"json": {"apps": {}}},
-    "ReplaceTargetState": lambda _: {"json": {"apps": {}, "config": {}}},
-}
-
-OF_THE_NEW_AGENT = {"ReissueChallenge", "ExchangeKey"}
+MODULES = [
+    importlib.import_module(f"{cases.__name__}.{info.name}")
+    for info in pkgutil.iter_modules(cases.__path__)
+    if info.name != "world"
+]
+CASES: dict[str, Case] = {name: case for module in MODULES for name, case in module.CASES.items()}
+ORDER = [name for module in MODULES for name in module.ORDER]
 
 
 def _without_control(value: Any) -> Any:
@@ -131,9 +65,17 @@ def _expected(endpoint: Endpoint, data: Mapping[str, Any]) -> Any:
         _omit(body, path)
     front = {"message": answering.message} if answering.message else {}
     if answering.envelope is Envelope.DATA:
-        return {**front, "data": body}
+        return {**front, "data": body} if isinstance(body, dict | list) else front
     if answering.envelope is Envelope.STATUS:
         return {"status": "ok", **front, **body}
+    if answering.envelope is Envelope.SUCCESS:
+        return {"success": True, **front, **(body if isinstance(body, dict) else {})}
+    if answering.envelope is Envelope.LIST:
+        return (
+            body
+            if isinstance(body, list)
+            else next(v for v in body.values() if isinstance(v, list))
+        )
     assert answering.envelope is Envelope.ROOT_FIELD, "say here what this envelope makes"
     return body
 
@@ -146,7 +88,7 @@ def _omit(value: Any, path: tuple[str, ...]) -> None:
             each.pop(path[0], None)
 
 
-async def _world(ctx: Context, username: str) -> World:
+async def _world(ctx: Context, username: str, user_id: str, token: str) -> World:
     agent = await make_agent(ctx, name="press")
     await make_agent(ctx, name="oven", is_online=True)
     now = ctx.clock.now()
@@ -161,17 +103,16 @@ async def _world(ctx: Context, username: str) -> World:
     }
     await TargetState.create(**state, config={}, etag="e", updated_at=now)
     await CurrentState.create(**state, reported_at=now)
-    return World(ctx, agent, username)
+    return World(ctx, agent, username, user_id=user_id, authorization=token)
 
 
 def _in_order(endpoints: tuple[Endpoint, ...]) -> list[Endpoint]:
     """Queries first, while the world stands still; then what later calls need."""
-    order = ["CreateProvisioningKey", "RegisterAgent", "ReissueChallenge", "ExchangeKey"]
 
     def place(endpoint: Endpoint) -> tuple[bool, int]:
         name = _name(endpoint)
         is_change = endpoint.operation.operation is OperationType.MUTATION
-        return is_change, order.index(name) if name in order else len(order)
+        return is_change, ORDER.index(name) if name in ORDER else len(ORDER)
 
     return sorted(endpoints, key=place)
 
@@ -186,7 +127,7 @@ async def test_every_operation_of_the_catalog_answers_its_graphql_data(
 ) -> None:
     assert {_name(endpoint) for endpoint in ENDPOINTS} == set(CASES)
     user, token = await sign_in(ctx)
-    world = await _world(ctx, user.username)
+    world = await _world(ctx, user.username, str(user.id), token)
     key = await give_key(ctx, world.agent)
     heard: list[Any] = []
     run = Engine.run
@@ -199,9 +140,10 @@ async def test_every_operation_of_the_catalog_answers_its_graphql_data(
     monkeypatch.setattr(Engine, "run", overheard)
     for endpoint in _in_order(ENDPOINTS):
         name = _name(endpoint)
-        sent = CASES[name](world)
-        uuid = world.registered["uuid"] if name in OF_THE_NEW_AGENT else str(world.agent.uuid)
-        given = dict.fromkeys(names_in_path(endpoint.path), uuid)
+        case = CASES[name](world)
+        sent = dict(await case if isawaitable(case) else case)
+        given = dict.fromkeys(names_in_path(endpoint.path), str(world.agent.uuid))
+        given |= sent.pop("path", {})
         is_agents = endpoint.auth.value == "AGENT"
         credential = {"x-device-api-key": key} if is_agents else {"authorization": token}
         if endpoint.auth.value == "NONE":
@@ -211,6 +153,9 @@ async def test_every_operation_of_the_catalog_answers_its_graphql_data(
             rest = await client.request(endpoint.method, endpoint.path.format(**given), **sent)
             assert rest.is_success, (name, rest.text)
             (answer,) = heard
+            if endpoint.answering.envelope is Envelope.NONE:
+                assert rest.content == b"", name
+                continue
             assert rest.json() == _as_json(_expected(endpoint, _as_json(answer.data))), name
             if endpoint.operation.operation is OperationType.QUERY:
                 request = {"query": print_ast(endpoint.document), "variables": given}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import importlib
+import pkgutil
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -18,71 +19,21 @@ from graphql import (
 )
 
 from core.context import Context
-from models.agents import Agent
-from resolvers.provisioning import create_provisioning_key
 from schema.root import schema
-from tests.factories import make_agent
-from tests.schema.asking import ask, record
+from tests.schema import lists as of_lists
+from tests.schema.asking import ask
+from tests.schema.lists.case import Make
 
 FEW, MANY = 2, 20
 
-Make = Callable[[Context, int], Awaitable[dict[str, Any]]]
-"""Makes so many rows and returns the variables of the query."""
-
-
-async def _agents(ctx: Context, number: int) -> dict[str, Any]:
-    for at in range(number):
-        agent = await make_agent(ctx, name=f"agent {at}")
-        await _readings(ctx, agent, 1)
-    return {}
-
-
-async def _series(ctx: Context, number: int) -> dict[str, Any]:
-    agent = await make_agent(ctx)
-    await _readings(ctx, agent, number)
-    return {"u": str(agent.uuid)}
-
-
-async def _readings(ctx: Context, agent: Agent, series: int) -> None:
-    now = ctx.clock.now()
-    for at in range(series):
-        times = [now - timedelta(seconds=second) for second in range(3)]
-        await record(ctx, agent, f"metric {at}", [(time, 1.0) for time in times])
-
-
-async def _keys(ctx: Context, number: int) -> dict[str, Any]:
-    for _ in range(number):
-        await create_provisioning_key(ctx)
-    return {}
-
-
-AGENT = """
-  name latest { value source { device } } targetState { version } targetAppsCount
-  currentState { version } currentAppsCount lastReportedAt metrics { cpuUsage }
-"""
-SERIES = "query($u: UUID!) { series(select: {agentUuids: [$u]}) { device values %s } }"
-
+MODULES = [
+    importlib.import_module(f"{of_lists.__name__}.{info.name}")
+    for info in pkgutil.iter_modules(of_lists.__path__)
+    if info.name != "case"
+]
 CASES: dict[str, tuple[Make, str]] = {
-    "AgentConnection.nodes": (_agents, f"{{ agents {{ totalCount nodes {{ {AGENT} }} }} }}"),
-    "AgentConnection.edges": (_agents, f"{{ agents {{ edges {{ cursor node {{ {AGENT} }} }} }} }}"),
-    "AgentPage.nodes": (_agents, f"{{ agentPage(limit: 100) {{ nodes {{ {AGENT} }} }} }}"),
-    "Agent.latest": (
-        _series,
-        "query($u: UUID!) { agent(uuid: $u) { latest { metric value source { device } } } }",
-    ),
-    "Query.series": (_series, SERIES % ""),
-    "Series.points": (_series, SERIES % "points { time value }"),
-    "History.series": (
-        _series,
-        "query($u: UUID!) { history(agentUuid: $u) { series { metric source { device } } } }",
-    ),
-    "ProvisioningKeyConnection.nodes": (_keys, "{ provisioningKeys { totalCount nodes { id } } }"),
-    "ProvisioningKeyConnection.edges": (
-        _keys,
-        "{ provisioningKeys { edges { cursor node { id } } pageInfo { endCursor } } }",
-    ),
+    name: case for module in MODULES for name, case in module.CASES.items()
 }
-"""For each field of the schema that is a list of objects: rows, and a query that shows it."""
 
 
 def lists() -> Iterator[str]:

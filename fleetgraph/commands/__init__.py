@@ -1,0 +1,1 @@
+"""Commands by noun; each module adds its own to the command line."""

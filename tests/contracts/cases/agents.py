@@ -1,0 +1,46 @@
+"""Agents, their states, readings and provisioning."""
+
+from __future__ import annotations
+
+from tests.contracts.cases.world import Case, World, nothing
+
+
+def _own_key(world: World) -> dict[str, str]:
+    return {"x-agent-key": world.registered["deviceApiKey"]}
+
+
+CASES: dict[str, Case] = {
+    **dict.fromkeys(
+        (
+            *("ListAgents", "GetAgent", "PollTargetState", "FetchSelf", "ListProvisioningKeys"),
+            *("LatestReadings", "Timeseries", "GetTargetState", "GetCurrentState"),
+            "ClearTargetState",
+        ),
+        nothing,
+    ),
+    "CreateProvisioningKey": lambda _: {"json": {"maxDevices": 2}},
+    "Login": lambda world: {
+        "json": {"username": world.username, "password": "correct horse battery"}
+    },
+    "ReportState": lambda world: {"json": {str(world.agent.uuid): {"apps": {}}}},
+    "UploadDeviceLogs": lambda _: {
+        "content": b'{"message": "hello"}\n',
+        "headers": {"X-Batch-Id": "b1"},
+    },
+    "RegisterAgent": lambda world: {"json": world.registration()},
+    "ReissueChallenge": lambda world: {
+        "json": {},
+        "headers": _own_key(world),
+        "path": {"uuid": world.registered["uuid"]},
+    },
+    "ExchangeKey": lambda world: {
+        "json": world.proof(),
+        "headers": _own_key(world),
+        "path": {"uuid": world.registered["uuid"]},
+    },
+    "CreateTargetState": lambda _: {"json": {"apps": {}}},
+    "ReplaceTargetState": lambda _: {"json": {"apps": {}, "config": {}}},
+}
+
+ORDER = ("CreateProvisioningKey", "RegisterAgent", "ReissueChallenge", "ExchangeKey")
+"""Mutations that later ones need, in this order; all others come after them."""
