@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from core.access import Permission, allow
 from core.callers import Caller
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, Unauthenticated
-from models.unit_of_work import database_errors
+from models.refresh_tokens import store_refresh_token
+from models.sessions import Session
+from models.unit_of_work import Work, database_errors, unit_of_work
 from models.users import Standing, User, find_login, find_standings
 from resolvers.gathering import Gathering
 
@@ -20,16 +22,44 @@ PASSWORD_CHARS_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class LoginResult:
-    """A new access token and the person it stands for."""
+class SignedIn:
+    """A person who has just shown who they are: a new session, and the tokens to use it with.
+
+    `refresh_token` is None for who must change their password first.
+    """
 
     access_token: str
     expires_at: datetime
+    refresh_token: str | None
+    session_id: UUID
     user: User
+
+    @classmethod
+    async def begin(cls, ctx: Context, work: Work, user: User) -> SignedIn:
+        """Open a session for `user`, from where the call came; part of the unit of work."""
+        now = ctx.clock.now()
+        session = await Session.create(
+            tenant_id=user.tenant_id,
+            id=ctx.ids.uuid(),
+            user_id=user.id,
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=ctx.policy.session_seconds),
+            remote_address=ctx.remote_address[:64],
+            user_agent=ctx.user_agent[:300],
+        )
+        refresh_token = None
+        if not user.must_change_password:
+            refresh_token = ctx.ids.secret()
+            await store_refresh_token(user.tenant_id, session.id, refresh_token, now)
+        access_token, expires_at = ctx.tokens.issue(
+            user.id, user.tenant_id, session.id, not_after=session.expires_at
+        )
+        return cls(access_token, expires_at, refresh_token, session.id, user)
 
 
 @allow(Permission.PUBLIC)
-async def login(ctx: Context, username: str, password: str) -> LoginResult:
+async def login(ctx: Context, username: str, password: str) -> SignedIn:
     """Sign a person in by user name or e-mail address.
 
     Raises Unauthenticated with the same words after the same time for an unknown name, a wrong
@@ -48,10 +78,9 @@ async def login(ctx: Context, username: str, password: str) -> LoginResult:
     if ctx.passwords.needs_rehash(user.password_hash):
         user.password_hash = await ctx.passwords.hash(password)
     user.last_login_at = ctx.clock.now()
-    with database_errors():
+    async with unit_of_work(ctx) as work:
         await user.save(update_fields=["password_hash", "last_login_at"])
-    token, expires_at = ctx.tokens.issue(user.id, user.tenant_id)
-    return LoginResult(token, expires_at, user)
+        return await SignedIn.begin(ctx, work, user)
 
 
 @allow(Permission.PUBLIC)

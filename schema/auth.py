@@ -43,12 +43,16 @@ class LoginResult:
         "WebSocket's `connection_init`."
     )
     expires_at: datetime
+    refresh_token: str | None = strawberry.field(
+        description="Gets the next access token; null while the password has to be changed."
+    )
+    session_id: UUID
     user: Me
 
     @strawberry.field(description="Whether the password has to be changed before anything else.")
-    def must_change_password(self) -> bool:
-        """Return false: no account is made with a password for one use yet."""
-        return False
+    def must_change_password(self, signed_in: Parent[auth.SignedIn]) -> bool:
+        """Return what the account says."""
+        return signed_in.user.must_change_password
 
 
 @strawberry.type
@@ -74,6 +78,6 @@ class AuthMutation:
         description="Sign in by user name or e-mail address. A refusal never says which was wrong.",
         directives=[requires("auth.login")],
     )
-    async def login(self, info: Info, username: str, password: str) -> auth.LoginResult:
+    async def login(self, info: Info, username: str, password: str) -> auth.SignedIn:
         """Return a new access token."""
         return await auth.login(info.context.ctx, username, password)

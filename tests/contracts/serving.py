@@ -29,8 +29,10 @@ from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.server import uvicorn_config
 from fleetgraph.setting_sections import GraphqlSettings
 from models.agents import Agent, DeviceKey
+from models.unit_of_work import unit_of_work
 from models.users import User
 from resolvers.agents import DEVICE_KEY_PURPOSE
+from resolvers.auth import SignedIn
 from rest_compat.adapter import build_routes
 from rest_compat.calls import Deferred
 from rest_compat.catalog import Catalog, load_catalog
@@ -154,8 +156,13 @@ class Api:
 async def sign_in(ctx: Context, **changes: Any) -> tuple[User, str]:
     """Return a person and a value for `Authorization`."""
     user = await make_user(ctx, **({"role": "owner"} | changes))
-    token, _ = ctx.tokens.issue(user.id, ctx.tenant_id)
-    return user, f"Bearer {token}"
+    return user, f"Bearer {await access_token_of(ctx, user)}"
+
+
+async def access_token_of(ctx: Context, user: User) -> str:
+    """Return an access token of a new session of the person."""
+    async with unit_of_work(ctx) as work:
+        return (await SignedIn.begin(ctx, work, user)).access_token
 
 
 async def give_key(ctx: Context, agent: Agent) -> str:

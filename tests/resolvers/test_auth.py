@@ -125,7 +125,7 @@ async def test_a_token_ends(ctx: Context) -> None:
 async def test_a_token_for_a_user_of_another_tenant_holds_nothing(ctx: Context) -> None:
     user = await make_user(ctx, PASSWORD)
     other = await make_tenant(ctx.clock, ctx.ids)
-    token, _ = ctx.tokens.issue(user.id, other.id)
+    token, _ = ctx.tokens.issue(user.id, other.id, ctx.ids.uuid())
     with pytest.raises(Unauthenticated):
         await auth.caller_from_token(nobody(ctx), token)
 
