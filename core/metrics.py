@@ -12,6 +12,10 @@ HTTP_REQUESTS = Counter(
 HTTP_SECONDS = Histogram(
     "fleetgraph_http_request_seconds", "Time to answer a request.", buckets=_FAST
 )
+RATE_LIMIT_ERRORS = Counter(
+    "fleetgraph_rate_limit_errors_total",
+    "Calls that went on uncounted, because Redis failed or was slow.",
+)
 MQTT_MESSAGES = Counter(
     "fleetgraph_mqtt_messages_total", "Messages taken from the broker, by kind.", ["kind"]
 )

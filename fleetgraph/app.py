@@ -28,6 +28,7 @@ from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
+from fleetgraph.rest_limits import rest_limiter
 from fleetgraph.services import Services
 from fleetgraph.setting_sections import GraphqlSettings
 from fleetgraph.settings import Settings
@@ -113,6 +114,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
                 context_for=graphql_context,
                 caller_of=rest_caller,
                 new_request_id=lambda: services.ids.uuid().hex,
+                limiter=rest_limiter(services.limits),
                 defer=deferred.take,
                 kept=DatabaseKeptAnswers(services.context),
                 body_limit_bytes=settings.http.body_bytes_max,
@@ -166,4 +168,5 @@ def _edge(services: Services, settings: Settings) -> Edge:
         clock=services.clock,
         body_bytes_max=settings.graphql.body_bytes_max,
         origins=settings.http.origins,
+        limits=services.limits,
     )

@@ -20,8 +20,9 @@ from core.policy import BrokerAddress, Policy, Registration
 from core.pubsub.base import PubSub
 from core.pubsub.memory import MemoryPubSub
 from core.pubsub.redis import RedisPubSub
-from core.rate_limits import NoRateLimits, RateLimiter
+from core.rate_limits import RateLimiter
 from core.tokens import Tokens
+from fleetgraph.limits import open_limiter
 from fleetgraph.settings import Settings
 from models.database import DatabaseUrl, close_rows, open_pool, open_rows
 from models.notifications import PostgresPubSub
@@ -106,6 +107,9 @@ async def open_services(
         hub = JournalHub(pool, bus, store.catalog, policy)
         stack.push_async_callback(hub.stop)
         metrics.LIVE_LISTENERS.set_function(lambda: hub.listener_count)
+        secrets = DerivedSecrets(secret)
+        limiter = open_limiter(settings, clock, secrets)
+        stack.push_async_callback(limiter.close)
         yield Services(
             clock=clock,
             ids=RandomIds(),
@@ -115,9 +119,9 @@ async def open_services(
             live=hub,
             tokens=Tokens(secret, clock, ttl_seconds=settings.token.ttl_seconds),
             passwords=Passwords(),
-            secrets=DerivedSecrets(secret),
+            secrets=secrets,
             policy=policy,
-            limits=NoRateLimits(),
+            limits=limiter,
             data_dir=data_dir,
         )
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.callers import NOBODY, Caller
 from core.errors import AppError, ErrorCode, InvalidInput, Unauthenticated, Unavailable
+from core.rate_limits import state_in
 from rest_compat.answers import to_response
 from rest_compat.bodies import check_media_type, parse_lines, read_body
 from rest_compat.endpoints import Auth, Codec, Endpoint, Fallback, Place
@@ -24,7 +25,7 @@ from rest_compat.etags import etag_matches, not_modified
 from rest_compat.executing import FailedLater, Operation, Unexpected
 from rest_compat.inputs import read_variables
 from rest_compat.kept_answers import KeptAnswers, answer_once
-from rest_compat.problem import TRANSIENT, invalid_variable, problem_response
+from rest_compat.problem import TRANSIENT, invalid_variable, problem_response, rate_headers
 from rest_compat.streams import streamed
 
 USER_AGENT_CHARS_MAX = 300
@@ -38,7 +39,10 @@ ContextFor = Callable[[Caller, str, str, str], object]
 """Makes the GraphQL context from caller, request id, remote address and user agent."""
 
 Limiter = Callable[[Endpoint, Caller, Request], Awaitable[Mapping[str, str]]]
-"""Counts a call; returns headers for the answer, raises RateLimited. NOBODY for bad credentials."""
+"""Counts a call; returns headers for the answer, raises RateLimited. NOBODY for bad credentials.
+
+An endpoint with a fallback falls back for agents only: of others nothing is worth accepting.
+"""
 
 EtagOf = Callable[[Endpoint, Caller, Mapping[str, Any]], Awaitable[str | None]]
 """The bare ETag an ETAG endpoint would answer with, from the coerced variables; None: unknown."""
@@ -48,8 +52,9 @@ EtagOf = Callable[[Endpoint, Caller, Mapping[str, Any]], Awaitable[str | None]]
 class Deferred:
     """A request whose work could not be done now. `caller` is None when nobody could say who.
 
-    `headers` hold the credential, `body` is inflated already. `run_again` does the whole call once more (credentials included) and raises AppError if it
-    fails; it never defers again.
+    `headers` hold the credential, `body` is inflated already. `run_again` does the
+    whole call once more (credentials included, limits not) and raises AppError if it fails; it
+    never defers again.
     """
 
     endpoint: Endpoint
@@ -230,6 +235,10 @@ def _context(edge: Edge, call: Call, caller: Caller) -> object:
 
 async def _failed(edge: Edge, call: Call, error: AppError) -> Response:
     fallback = call.endpoint.answering.when_unavailable
+    if error.code is ErrorCode.RATE_LIMITED:
+        call.headers |= rate_headers(state_in(error.facts))
+        if call.caller is None or call.caller.agent_uuid is None:
+            fallback = Fallback.FAIL  # nobody known fills the spool of deferred reports
     if error.code in TRANSIENT and fallback is not Fallback.FAIL:
         edge.log.warning(
             "%s answers %s instead of %s: %s",
@@ -253,7 +262,7 @@ async def _is_deferred(edge: Edge, call: Call) -> bool:
         return False
 
     async def run_again() -> None:
-        await _perform(edge, replace(call, headers={}))
+        await _perform(replace(edge, limiter=None), replace(call, headers={}))
 
     try:
         if call.endpoint.reads_body and call.body is None:

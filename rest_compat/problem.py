@@ -11,9 +11,11 @@ from graphql import GraphQLError, VariableDefinitionNode, VariableNode
 from starlette.responses import Response
 
 from core.errors import AppError, ErrorCode, InvalidInput
+from core.rate_limits import RateState, state_in
 from rest_compat.endpoints import Answering, Envelope, ErrorTitle, Input
 
 PROBLEM_JSON: Final = "application/problem+json"
+_RATE_LIMIT: Final = ("RateLimit", "X-RateLimit")
 TRANSIENT: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL, ErrorCode.RATE_LIMITED})
 
 
@@ -130,8 +132,22 @@ def _is_about(field: str, wanted: str | None) -> bool:
     return wanted is None or field == wanted or field.startswith((f"{wanted}[", f"{wanted}."))
 
 
+def rate_headers(state: RateState | None) -> dict[str, str]:
+    """Return where a caller stands, in both spellings that clients know."""
+    if state is None:
+        return {}
+    told = {
+        "Limit": str(state.limit),
+        "Remaining": str(state.remaining),
+        "Reset": str(state.reset_seconds),
+    }
+    return {f"{start}-{name}": text for start in _RATE_LIMIT for name, text in told.items()}
+
+
 def _headers(error: AppError, kind: Kind) -> dict[str, str]:
     headers = {}
+    if error.code is ErrorCode.RATE_LIMITED:
+        headers = rate_headers(state_in(error.facts))
     seconds = error.facts.get("retry_after_seconds")
     if isinstance(seconds, int):
         headers["Retry-After"] = str(max(0, seconds))

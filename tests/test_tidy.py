@@ -22,6 +22,7 @@ LIBRARIES = {
     "gmqtt": ("workers/mqtt.py", "fleetgraph/simulator/"),
     "httpx": ("fleetgraph/simulator/",),
     "jwt": ("core/tokens.py",),
+    "limits": ("fleetgraph/limits.py",),
     "platformdirs": ("fleetgraph/places.py",),
     "prometheus_client": (
         "core/metrics.py",
@@ -37,7 +38,7 @@ LIBRARIES = {
         "fleetgraph/urls.py",
     ),
     "pydantic_settings": ("fleetgraph/settings.py", "fleetgraph/setting_types.py"),
-    "redis": ("core/pubsub/redis.py",),
+    "redis": ("core/pubsub/redis.py", "fleetgraph/limits.py"),
     "starlette": ("rest_compat/", "fleetgraph/"),
     "strawberry": ("schema/",),
     "structlog": ("fleetgraph/logs.py", "fleetgraph/embedded/child.py"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.callers import Caller
 from core.clock import Clock
 from core.context import Context
+from core.rate_limits import NoRateLimits, RateLimiter
 from fleetgraph.setting_sections import GraphqlSettings
 from schema.execution.engine import Engine
 from schema.execution.requests import GraphQLRequest
@@ -35,3 +36,4 @@ class Edge:
     clock: Clock
     body_bytes_max: int
     origins: Sequence[str] = ()
+    limits: RateLimiter = field(default_factory=NoRateLimits)

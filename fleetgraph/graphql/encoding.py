@@ -9,6 +9,7 @@ import orjson
 from graphql import GraphQLError
 
 from core.errors import AppError, ErrorCode
+from core.rate_limits import RateState, state_in
 from schema.errors import plain
 from schema.execution.requests import Answer
 
@@ -58,17 +59,40 @@ def status_of(errors: Sequence[GraphQLError]) -> int:
     return 400
 
 
+def rate_headers(state: RateState | None) -> list[tuple[bytes, bytes]]:
+    """Return where a caller stands, in both spellings that clients know."""
+    if state is None:
+        return []
+    limit, remaining = b"%d" % state.limit, b"%d" % state.remaining
+    seconds = b"%d" % state.reset_seconds
+    return [
+        (b"ratelimit-limit", limit),
+        (b"ratelimit-remaining", remaining),
+        (b"ratelimit-reset", seconds),
+        (b"x-ratelimit-limit", limit),
+        (b"x-ratelimit-remaining", remaining),
+        (b"x-ratelimit-reset", seconds),
+    ]
+
+
+def exceeded(errors: Sequence[GraphQLError]) -> RateState | None:
+    """Return the limit that one of the errors tells of, if one does."""
+    for error in errors:
+        facts = error.extensions or {}
+        if facts.get("code") == ErrorCode.RATE_LIMITED:
+            return state_in(facts)
+    return None
+
+
 def headers_of(status: int, errors: Sequence[GraphQLError]) -> list[tuple[bytes, bytes]]:
-    """Return what a status must be told with: how to sign in, when to come back."""
+    """Return what must be told besides: how to sign in, when to come back."""
     if status == 401:
         return [(b"www-authenticate", b"Bearer")]
-    if status in {429, 503}:
-        seconds: Any = next(
-            (s for e in errors if (s := (e.extensions or {}).get("retry_after_seconds"))),
-            RETRY_SECONDS,
-        )
-        return [(b"retry-after", str(seconds).encode())]
-    return []
+    seconds: Any = next(
+        (s for e in errors if (s := (e.extensions or {}).get("retry_after_seconds"))),
+        RETRY_SECONDS if status in {429, 503} else None,
+    )
+    return [] if seconds is None else [(b"retry-after", str(seconds).encode())]
 
 
 def _status(error: GraphQLError) -> int:

@@ -12,6 +12,8 @@ from starlette.types import Receive, Scope, Send
 from core.errors import InvalidInput, PayloadTooLarge
 from core.ids import RandomIds, clean_id
 from core.payloads import inflate
+from core.rate_limits import RateState
+from fleetgraph.graphql.encoding import rate_headers
 from fleetgraph.graphql.negotiation import Form
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -36,7 +38,10 @@ class WrongForm(InvalidInput):
 
 @dataclass(slots=True)
 class Exchange:
-    """A request, its headers by name in lower case, and the form its answer takes."""
+    """A request, its headers by name in lower case, and the form its answer takes.
+
+    `rate` is where the caller stands after this call, for the answer's headers.
+    """
 
     scope: Scope
     receive: Receive
@@ -45,6 +50,7 @@ class Exchange:
     headers: Mapping[str, str]
     form: Form = Form.LEGACY
     more_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    rate: RateState | None = None
 
     @classmethod
     def of(cls, scope: Scope, receive: Receive, send: Send) -> Exchange:
@@ -98,6 +104,7 @@ class Exchange:
             (b"content-type", _CONTENT_TYPES[self.form]),
             (b"content-length", b"%d" % len(body)),
             (b"x-request-id", self.request_id.encode()),
+            *rate_headers(self.rate),
             *self.more_headers,
             *headers,
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -11,11 +11,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from core.callers import Caller
-from core.errors import AppError, InvalidInput
+from core.callers import NOBODY, Caller
+from core.errors import AppError, InvalidInput, Unauthenticated
+from core.rate_limits import count_call
 from fleetgraph.graphql import batches
 from fleetgraph.graphql.edge import Edge
-from fleetgraph.graphql.encoding import encode, encode_answer, headers_of, refusal, status_of
+from fleetgraph.graphql.encoding import (
+    encode,
+    encode_answer,
+    exceeded,
+    headers_of,
+    refusal,
+    status_of,
+)
 from fleetgraph.graphql.exchange import Disconnected, Exchange, WrongForm
 from fleetgraph.graphql.incoming import read_json
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
@@ -62,8 +70,7 @@ class HttpEndpoint:
             await exchange.respond(error.status, encode_answer(refusal(error)), error.headers)
         except AppError as error:
             answer = refusal(error)
-            status = status_of(answer.errors)
-            await exchange.respond(status, encode_answer(answer), headers_of(status, answer.errors))
+            await _tell(exchange, status_of(answer.errors), answer.errors, encode_answer(answer))
         except Exception as error:
             wrapped = GraphQLError(str(error), original_error=error)
             answer = Answer(None, [present(wrapped, exchange.request_id)], is_executed=False)
@@ -83,7 +90,7 @@ class HttpEndpoint:
             raise self._method_not_allowed(method)
         if allowed.form is None and allowed.stream is None:
             raise WrongForm(406, "Accept", f"must allow {Form.RESPONSE} or {Form.LEGACY}")
-        caller = await self._edge.caller_of(exchange.headers, None)
+        caller = await self._known_caller(exchange)
         if method == "POST":
             payload = read_json(await exchange.read_body(self._edge.body_bytes_max))
             if payload.__class__ is list:
@@ -93,6 +100,20 @@ class HttpEndpoint:
             exchange.more_headers.append((b"cache-control", b"no-store"))
             payload = _parameters(exchange.scope["query_string"])
         await self._serve_one(exchange, self._edge.read_request(payload), caller, allowed)
+
+    async def _known_caller(self, exchange: Exchange) -> Caller:
+        """Resolve the caller and count the call; a credential that fails counts as nobody's."""
+        try:
+            caller = await self._edge.caller_of(exchange.headers, None)
+        except Unauthenticated:
+            await self._count(exchange, NOBODY)
+            raise
+        await self._count(exchange, caller)
+        return caller
+
+    async def _count(self, exchange: Exchange, caller: Caller) -> None:
+        limits = self._edge.limits
+        exchange.rate = await count_call(limits, caller, exchange.remote_address)
 
     async def _serve_one(
         self, exchange: Exchange, request: GraphQLRequest, caller: Caller, allowed: Accepted
@@ -122,6 +143,9 @@ class HttpEndpoint:
         edge = self._edge
         requests = batches.read_batch(members, edge.settings.batch_max, edge.read_request)
 
+        for _ in requests[1:]:  # the first is counted already
+            await self._count(exchange, caller)
+
         async def run(request: GraphQLRequest) -> Answer:
             ctx = edge.make_ctx(
                 caller, exchange.request_id, exchange.remote_address, exchange.user_agent
@@ -133,7 +157,8 @@ class HttpEndpoint:
             return await edge.engine.run(prepared, request.variables, context)
 
         answers = await batches.run_all(requests, run)
-        await exchange.respond(200, encode([answer.body() for answer in answers]))
+        errors = [error for answer in answers for error in answer.errors]
+        await _tell(exchange, 200, errors, encode([answer.body() for answer in answers]))
 
     def _wants_page(self, request: Request) -> bool:
         return not self._edge.settings.get or "text/html" in request.headers.get("accept", "")
@@ -146,11 +171,17 @@ class HttpEndpoint:
 
 async def _respond(exchange: Exchange, answer: Answer) -> None:
     """Write the answer of the engine: 200 if anything ran, and always to legacy clients."""
-    if answer.is_executed or exchange.form is Form.LEGACY:
-        await exchange.respond(200, encode_answer(answer))
-        return
-    status = status_of(answer.errors)
-    await exchange.respond(status, encode_answer(answer), headers_of(status, answer.errors))
+    is_ok = answer.is_executed or exchange.form is Form.LEGACY
+    status = 200 if is_ok else status_of(answer.errors)
+    await _tell(exchange, status, answer.errors, encode_answer(answer))
+
+
+async def _tell(
+    exchange: Exchange, status: int, errors: Sequence[GraphQLError], body: bytes
+) -> None:
+    if errors:
+        exchange.rate = exceeded(errors) or exchange.rate
+    await exchange.respond(status, body, headers_of(status, errors) if errors else ())
 
 
 def _parameters(query_string: bytes) -> dict[str, Any]:

@@ -15,8 +15,9 @@ from typing import Final
 
 from starlette.types import Receive
 
-from core.callers import Caller
-from core.errors import AppError, ErrorCode, InvalidInput, LimitReached
+from core.callers import NOBODY, Caller
+from core.errors import AppError, ErrorCode, InvalidInput, LimitReached, Unauthenticated
+from core.rate_limits import count_call
 from fleetgraph.graphql.codes import CloseCode, Violation
 from fleetgraph.graphql.edge import Edge
 from fleetgraph.graphql.encoding import refusal
@@ -145,7 +146,7 @@ class Connection:
         self._is_introduced = True
         try:
             async with asyncio.timeout_at(deadline):
-                caller = await self._parts.edge.caller_of(self._headers, payload)
+                caller = await self._known_caller(payload)
         except AppError as error:
             is_transient = error.code in _TRANSIENT
             code = CloseCode.TRY_AGAIN_LATER if is_transient else CloseCode.FORBIDDEN
@@ -158,10 +159,21 @@ class Connection:
         self.wire.write(_ACKNOWLEDGEMENT)
         self.on_due()
 
+    async def _known_caller(self, payload: Payload) -> Caller:
+        """Resolve the caller and count the connection, a failed credential as nobody's."""
+        edge = self._parts.edge
+        try:
+            caller = await edge.caller_of(self._headers, payload)
+        except Unauthenticated:
+            await count_call(edge.limits, NOBODY, self._remote_address)
+            raise
+        await count_call(edge.limits, caller, self._remote_address)
+        return caller
+
     async def _obey(self, message: Message) -> None:
         match message:
             case Subscribe():
-                self._subscribe(message)
+                await self._subscribe(message)
             case Complete():
                 operation = self._operations.pop(message.id, None)
                 if operation is not None:
@@ -172,7 +184,7 @@ class Connection:
             case Ping(payload):
                 self.wire.write(message_frame("pong", payload=payload))
 
-    def _subscribe(self, message: Subscribe) -> None:
+    async def _subscribe(self, message: Subscribe) -> None:
         if self._caller is None:
             raise Violation(CloseCode.UNAUTHORIZED, "Unauthorized")
         if message.id in self._operations:
@@ -184,6 +196,7 @@ class Connection:
         try:
             if is_full:
                 raise _too_many(edge.settings.subscriptions_max)
+            await count_call(edge.limits, self._caller, self._remote_address)
             request = edge.read_request(message.request)
         except InvalidInput as error:
             raise invalid(error.message) from None

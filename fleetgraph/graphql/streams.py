@@ -13,7 +13,7 @@ from starlette.types import Receive
 
 from core.errors import AppError, Unauthenticated, Unavailable
 from fleetgraph.graphql.edge import Edge
-from fleetgraph.graphql.encoding import encode_answer, refusal
+from fleetgraph.graphql.encoding import encode_answer, rate_headers, refusal
 from fleetgraph.graphql.exchange import Exchange
 from fleetgraph.graphql.multipart import Multipart
 from fleetgraph.graphql.negotiation import Stream
@@ -122,6 +122,7 @@ class Streams:
             (b"cache-control", b"no-store"),
             (b"x-accel-buffering", b"no"),  # nginx would collect the answers
             (b"x-request-id", exchange.request_id.encode()),
+            *rate_headers(exchange.rate),
         ]
         await exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
         has_more = True

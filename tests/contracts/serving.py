@@ -26,6 +26,7 @@ from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.graphql.hint import hint
 from fleetgraph.graphql.incoming import read_request
 from fleetgraph.kept_answers import DatabaseKeptAnswers
+from fleetgraph.rest_limits import rest_limiter
 from fleetgraph.server import uvicorn_config
 from fleetgraph.setting_sections import GraphqlSettings
 from models.agents import Agent, DeviceKey
@@ -75,6 +76,7 @@ class Api:
             clock=ctx.clock,
             body_bytes_max=body_bytes_max,
             origins=origins,
+            limits=ctx.limits,
         )
         self.endpoint = Endpoint(edge, page=hint)
         self.app = Starlette(
@@ -86,6 +88,7 @@ class Api:
                     context_for=self.graphql_context,
                     caller_of=self.rest_caller,
                     new_request_id=lambda: ctx.ids.uuid().hex,
+                    limiter=rest_limiter(ctx.limits),
                     defer=self.defer,
                     kept=DatabaseKeptAnswers(lambda caller: self.context(caller, "-", "")),
                 ),

@@ -15,7 +15,7 @@ from fleetgraph.settings import Settings
 
 @pytest.fixture
 def client() -> TestClient:
-    parts: Any = SimpleNamespace(clock=None, ids=RandomIds(), context=None, take=None)
+    parts: Any = SimpleNamespace(clock=None, ids=RandomIds(), context=None, take=None, limits=None)
     return TestClient(create_app(parts, parts, Settings()), follow_redirects=False)
 
 
