@@ -12,10 +12,10 @@ class JournalGrew(Event, frozen=True):
 
 
 class AgentChanged(Event, frozen=True):
-    """Something an operator sees of an agent has changed."""
+    """Something an operator sees of an agent has changed; without a uuid, of many agents."""
 
     tenant_id: int
-    agent_uuid: UUID
+    agent_uuid: UUID | None
 
 
 class TargetStateChanged(Event, frozen=True):

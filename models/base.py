@@ -38,14 +38,23 @@ class TenantModel(Model):
         For what is asked with every request: building the statement anew, as the ORM does, costs
         more than running it.
         """
-        columns = ", ".join(sorted(cls._meta.fields_db_projection.values()))
         found = await fetch(
-            f"select {columns} from {cls._meta.db_table}"  # noqa: S608  (names of our own)
+            f"select {cls.columns()} from {cls._meta.db_table}"  # noqa: S608  (names of our own)
             f" where tenant_id = $1 and {column} = any($2)",
             tenant_id,
             list(values),
         )
-        return [cls._init_from_db(**row) for row in found]
+        return [cls.of_record(row) for row in found]
+
+    @classmethod
+    def columns(cls) -> str:
+        """Return all columns, for a `select`."""
+        return ", ".join(sorted(cls._meta.fields_db_projection.values()))
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> Self:
+        """Return the row in what a `select` of all columns found."""
+        return cls._init_from_db(**record)
 
     @classmethod
     async def find_row(cls, tenant_id: int, **equals: Any) -> Self:

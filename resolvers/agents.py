@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
-
-from tortoise.expressions import Q
 
 from core.access import Permission, allow
 from core.callers import Caller, Role
@@ -18,36 +15,27 @@ from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.events import AgentChanged, agents_topic
 from core.ids import secret_hash
 from core.mqtt_topics import decode_tenant_id
-from core.paging import Slice, decode_cursor, encode_cursor, page_size
+from core.paging import Slice, page_size
 from models import liveness
+from models.agent_lists import BY_NAME, AgentFilter, AgentSort, agents_at, page_of_agents
 from models.agents import Agent, AgentIdentity, find_identity, find_key_holder
 from models.unit_of_work import database_errors
 from resolvers.gathering import Gathering
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id, require_readable
 
-__all__ = ["AgentFilter", "AgentIdentity", "AgentPage", "SessionDrop"]
+__all__ = ["AgentFilter", "AgentIdentity", "AgentPage", "AgentSort", "SessionDrop"]
 
 SEEN_SECONDS: Final = 15
 """An agent's last sighting is written at most this often by one process."""
 
 IDENTITY_SECONDS: Final = 60
 UNKNOWN_SECONDS: Final = 5
-TEXT_CHARS_MAX: Final = 255
 PAGE_MAX: Final = 1_000_000
 DEVICE_KEY_PURPOSE: Final = "device-key"
 
 _seen: Memory[int, None] = Memory(entries_max=100_000)
 _identities: Memory[tuple[UUID, UUID], AgentIdentity | None] = Memory(entries_max=100_000)
-
-
-@dataclass(frozen=True, slots=True)
-class AgentFilter:
-    """Which agents: None means all. `text` is a part of the name, or the whole uuid."""
-
-    online: bool | None = None
-    active: bool | None = None
-    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +68,11 @@ async def get_agent(ctx: Context, uuid: UUID) -> Agent:
 
 @allow(Permission.DEVICE_READ)
 async def list_agents(
-    ctx: Context, wanted: AgentFilter, first: int, after: str | None
+    ctx: Context, wanted: AgentFilter, first: int, after: str | None, sort: AgentSort = BY_NAME
 ) -> Slice[Agent]:
-    """Return agents by name, `first` at a time; each row appears on exactly one page."""
-    first = page_size(first)
-    conditions = _conditions(wanted)
-    behind = [_behind(after)] if after is not None else []
+    """Return agents, `first` at a time; a row that stays as it is stands on exactly one page."""
     with database_errors():
-        total = await Agent.of(ctx.tenant_id, *conditions).count()
-        query = Agent.of(ctx.tenant_id, *conditions, *behind)
-        rows = await query.order_by("name", "id").limit(first + 1)
-    items = rows[:first]
-    return Slice(items, [_cursor(row) for row in items], len(rows) > first, total)
+        return await page_of_agents(ctx.tenant_id, wanted, sort, page_size(first), after)
 
 
 @allow(Permission.DEVICE_READ)
@@ -105,15 +86,15 @@ async def list_agents_changed_since(
 
 
 @allow(Permission.DEVICE_READ)
-async def page_agents(ctx: Context, wanted: AgentFilter, page: int, limit: int) -> AgentPage:
-    """Return one numbered page of agents by name; pages start at 1."""
+async def page_agents(
+    ctx: Context, wanted: AgentFilter, page: int, limit: int, sort: AgentSort = BY_NAME
+) -> AgentPage:
+    """Return one numbered page of agents; pages start at 1."""
     limit = page_size(limit, "limit")
     if not 1 <= page <= PAGE_MAX:
         raise InvalidInput("page", f"must be between 1 and {PAGE_MAX}", limit=PAGE_MAX)
-    query = Agent.of(ctx.tenant_id, *_conditions(wanted))
     with database_errors():
-        total = await query.count()
-        items = await query.order_by("name", "id").offset((page - 1) * limit).limit(limit)
+        items, total = await agents_at(ctx.tenant_id, wanted, sort, (page - 1) * limit, limit)
     return AgentPage(items, total, page, limit)
 
 
@@ -186,6 +167,16 @@ async def find_topic_agent(
 
 
 @allow(Permission.SYSTEM)
+async def forget_agents(ctx: Context, agent_id: int | None) -> None:
+    """Forget what this process remembers of an agent's topic; None stands for all agents."""
+    _identities.forget_all(
+        lambda identity: (
+            agent_id is None or (identity is not None and identity.agent_id == agent_id)
+        )
+    )
+
+
+@allow(Permission.SYSTEM)
 async def sweep_offline(ctx: Context) -> int:
     """Turn agents offline that have been silent for the online window; returns how many."""
     now = ctx.clock.now()
@@ -253,42 +244,6 @@ async def _caller_of_digest(digest: bytes, uuid: UUID | None) -> Caller:
         device_key_id=holder.key_id,
         device_key_superseded=holder.is_superseded,
     )
-
-
-def _conditions(wanted: AgentFilter) -> list[Q]:
-    conditions = []
-    if wanted.online is not None:
-        conditions.append(Q(is_online=wanted.online))
-    if wanted.active is not None:
-        conditions.append(Q(is_active=wanted.active))
-    if wanted.text:
-        conditions.append(_named(wanted.text))
-    return conditions
-
-
-def _named(text: str) -> Q:
-    if len(text) > TEXT_CHARS_MAX or "\x00" in text:
-        raise InvalidInput("text", f"must have at most {TEXT_CHARS_MAX} characters and no NUL")
-    named = Q(name__icontains=text)
-    try:
-        return named | Q(uuid=UUID(text))
-    except ValueError:
-        return named
-
-
-def _cursor(agent: Agent) -> str:
-    return encode_cursor(json.dumps([agent.name, agent.id]))
-
-
-def _behind(after: str) -> Q:
-    try:
-        name, id_ = json.loads(decode_cursor(after))
-        name.encode()  # half a character, which no name holds
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
-    if type(id_) is not int or not 0 <= id_ < 2**31 or "\x00" in name:
-        raise InvalidInput("after", "is not a cursor of this list")
-    return Q(name__gt=name) | Q(name=name, id__gt=id_)
 
 
 async def _publish(ctx: Context, transitions: Sequence[liveness.Transition]) -> None:

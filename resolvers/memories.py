@@ -5,7 +5,7 @@ None is a truth. Losing one costs a statement, and another process has its own.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -34,3 +34,9 @@ class Memory(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop what is known of `key`."""
         self._entries.pop(key, None)
+
+    def forget_all(self, is_stale: Callable[[V], bool]) -> None:
+        """Drop every value that is stale."""
+        stale = [key for key, (_, value) in self._entries.items() if is_stale(value)]
+        for key in stale:
+            self.forget(key)

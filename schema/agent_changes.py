@@ -91,7 +91,7 @@ class AgentFeed(Feed[Agent, Seen]):
         since = self._ctx.clock.now()
         async for event in events:
             now = self._ctx.clock.now()
-            if isinstance(event, AgentChanged):
+            if isinstance(event, AgentChanged) and event.agent_uuid is not None:
                 if self._uuid in {None, event.agent_uuid}:
                     row = await self._find(event.agent_uuid)
                     if row is not None:
@@ -109,7 +109,9 @@ class AgentFeed(Feed[Agent, Seen]):
         try:
             return await patiently(partial(agents.get_agent, self._ctx, uuid))
         except NotFound:
-            return None  # deleted since
+            if self._uuid is not None:
+                raise  # deleted: there is nothing left to follow
+            return None
 
     async def _since(self, since: datetime) -> AsyncGenerator[Agent, None]:
         after_id = 0
