@@ -45,6 +45,7 @@ class Permission(StrEnum):
     TENANT_MANAGE = "tenant:manage"  # of the first tenant's owner: the installation's
     SELF = "self"  # any signed-in person, also by API key
     SELF_MANAGE = "self:manage"  # a person who signed in, never an API key
+    SELF_PASSWORD = "self:password"  # noqa: S105  (the same, even while a new one has to be chosen)
     AGENT_SELF = "agent:self"  # an agent, about itself
     SYSTEM = "system"  # the program's own work
     PUBLIC = "public"  # nobody in particular; the use case checks its own credential
@@ -83,6 +84,7 @@ ROLES: dict[Permission, frozenset[Role]] = {
     Permission.TENANT_MANAGE: frozenset(_PEOPLE[:1]),
     Permission.SELF: frozenset(_PEOPLE),
     Permission.SELF_MANAGE: frozenset(_PEOPLE),
+    Permission.SELF_PASSWORD: frozenset(_PEOPLE),
     Permission.AGENT_SELF: frozenset({Role.AGENT}),
     Permission.SYSTEM: frozenset({Role.SYSTEM}),
     Permission.PUBLIC: frozenset(Role),
@@ -91,12 +93,16 @@ ROLES: dict[Permission, frozenset[Role]] = {
 
 _UNSCOPED = frozenset({Permission.SELF, Permission.PUBLIC})
 
+OF_ONESELF = frozenset({Permission.SELF_MANAGE, Permission.SELF_PASSWORD})
+"""What no API key ever has."""
+
+PASSWORD_ONLY = frozenset({Permission.SELF_PASSWORD})
+"""The scopes of a person who has to choose a new password before anything else."""
+
 SCOPES: tuple[Permission, ...] = tuple(
     permission
     for permission, roles in ROLES.items()
-    if roles <= frozenset(_PEOPLE)
-    and ":" in permission
-    and permission is not Permission.SELF_MANAGE
+    if roles <= frozenset(_PEOPLE) and ":" in permission and permission not in OF_ONESELF
 )
 """What an API key can be narrowed to: every permission of people but their own account's."""
 

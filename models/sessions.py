@@ -6,8 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.expressions import Q
 
+from core.clock import micros, moment_of
+from core.errors import InvalidInput
 from core.events import ACCESS, AccessChanged
+from core.paging import Slice, decode_cursor, encode_cursor
 from models.base import TenantModel
 from models.connection import fetch
 from models.unit_of_work import Work
@@ -61,3 +65,57 @@ async def end_sessions(
     for session_id in ended:
         work.emit(ACCESS, AccessChanged(tenant_id, session_id=session_id))
     return ended
+
+
+async def page_of_sessions(
+    tenant_id: int, user_id: UUID, now: datetime, first: int, after: str | None
+) -> Slice[Session]:
+    """Return one page of a person's open sessions, newest first.
+
+    Raises InvalidInput for a bad cursor.
+    """
+    query = Session.of(tenant_id, user_id=user_id, ended_at__isnull=True, expires_at__gt=now)
+    total = await query.count()
+    if after is not None:
+        query = query.filter(_behind(after))
+    rows = await query.order_by("-created_at", "-id").limit(first + 1)
+    items = rows[:first]
+    return Slice(items, [_cursor(row) for row in items], len(rows) > first, total)
+
+
+async def note_session_use(tenant_id: int, session_id: UUID, now: datetime) -> None:
+    """Write when a session was last used."""
+    await fetch(
+        "update session set last_used_at = $3 where tenant_id = $1 and id = $2",
+        tenant_id,
+        session_id,
+        now,
+    )
+
+
+async def purge_sessions(before: datetime, limit: int) -> int:
+    """Delete sessions of all tenants, at most `limit`, whose time was up before then.
+
+    Their refresh tokens go with them. Returns how many there were.
+    """
+    rows = await fetch(
+        "delete from session where id in"
+        " (select id from session where expires_at < $1 limit $2 for update skip locked)"
+        " returning tenant_id",
+        before,
+        limit,
+    )
+    return len(rows)
+
+
+def _cursor(session: Session) -> str:
+    return encode_cursor(f"{micros(session.created_at)} {session.id}")
+
+
+def _behind(after: str) -> Q:
+    try:
+        created_us, id_text = decode_cursor(after).split(" ")
+        created_at, id_ = moment_of(int(created_us)), UUID(id_text)
+    except (ValueError, OverflowError):
+        raise InvalidInput("after", "is not a cursor of this list") from None
+    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=id_)

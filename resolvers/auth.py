@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from core.access import Permission, allow
+from core.access import PASSWORD_ONLY, Permission, allow
+from core.audit import AuditEntry, AuditType, Severity
 from core.callers import Caller
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, Unauthenticated
+from core.fence import ALL_TENANTS, fence
+from core.rate_limits import RateScope, address_key
+from models.audit import append_audit
 from models.refresh_tokens import store_refresh_token
 from models.sessions import Session
 from models.unit_of_work import Work, database_errors, unit_of_work
-from models.users import Standing, User, find_login, find_standings
+from models.users import Standing, User, find_login, find_standings, note_login
 from resolvers.gathering import Gathering
 
 LOGIN_CHARS_MAX = 254
@@ -63,41 +67,43 @@ async def login(ctx: Context, username: str, password: str) -> SignedIn:
     """Sign a person in by user name or e-mail address.
 
     Raises Unauthenticated with the same words after the same time for an unknown name, a wrong
-    password and a deactivated account, so that nobody learns which accounts exist.
+    password and a deactivated account, so that nobody learns which accounts exist. Raises
+    RateLimited before anything costly is done.
     """
     for field, text in (("username", username), ("password", password)):
         if not text:
             raise InvalidInput(field, "is required")
-    if len(username) > LOGIN_CHARS_MAX or len(password) > PASSWORD_CHARS_MAX or "\x00" in username:
+    account = f"account:{username.casefold()[:LOGIN_CHARS_MAX]}"
+    await ctx.limits.hit(RateScope.AUTH, account, address_key(ctx.remote_address))
+    if not _can_match(username, password):
         raise _refused()
-    with database_errors():
-        user = await find_login(username)
-    matches = await ctx.passwords.verify(user.password_hash if user else None, password)
-    if user is None or not matches or not user.is_active:
-        raise _refused()
-    if ctx.passwords.needs_rehash(user.password_hash):
-        user.password_hash = await ctx.passwords.hash(password)
-    user.last_login_at = ctx.clock.now()
-    async with unit_of_work(ctx) as work:
-        await user.save(update_fields=["password_hash", "last_login_at"])
-        return await SignedIn.begin(ctx, work, user)
+    with fence(ALL_TENANTS):
+        return await _login(ctx, username, password)
 
 
 @allow(Permission.PUBLIC)
 async def caller_from_token(ctx: Context, token: str) -> Caller:
     """Return the person an access token stands for, with the role of this moment.
 
-    Raises Unauthenticated for a token that does not hold or whose user is gone, Forbidden for a
-    deactivated account.
+    Raises Unauthenticated for a token that does not hold, whose session has ended or whose user
+    is gone, Forbidden for a deactivated account. Who has to change their password can do only
+    that.
     """
     found = ctx.tokens.verify(token)
-    standing = await _standings.get(found.tenant_id, found.user_id)
+    standing = await _standings.get(found.tenant_id, (found.user_id, found.session_id))
     if standing is None:
         raise Unauthenticated("The access token is not valid")
     if not standing.is_active:
         raise Forbidden("This account is deactivated")
+    if standing.session_ended or standing.session_expires_at <= ctx.clock.now():
+        raise Unauthenticated("The session has ended")
     return Caller(
-        standing.role, found.tenant_id, user_id=found.user_id, expires_at=found.expires_at
+        standing.role,
+        found.tenant_id,
+        user_id=found.user_id,
+        session_id=found.session_id,
+        scopes=PASSWORD_ONLY if standing.must_change_password else None,
+        expires_at=found.expires_at,
     )
 
 
@@ -108,9 +114,47 @@ async def who_am_i(ctx: Context) -> User:
         return await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
 
 
-async def _fetch_standings(tenant_id: int, ids: Collection[UUID]) -> dict[UUID, Standing]:
+async def _login(ctx: Context, username: str, password: str) -> SignedIn:
     with database_errors():
-        return await find_standings(tenant_id, ids)
+        user = await find_login(username)
+    matches = await ctx.passwords.verify(user.password_hash if user else None, password)
+    if user is not None and matches and user.is_active:
+        is_dated = ctx.passwords.needs_rehash(user.password_hash)
+        new_hash = await ctx.passwords.hash(password) if is_dated else None
+        async with unit_of_work(ctx) as work:
+            now = ctx.clock.now()
+            if await note_login(user, now, new_hash):
+                user.last_login_at = now
+                work.record(_entry(AuditType.USER_LOGIN, user))
+                return await SignedIn.begin(ctx, work, user)
+    with database_errors():
+        # An unknown name is not kept: people type passwords where names belong.
+        await append_audit(ctx, [_entry(AuditType.LOGIN_FAILED, user, Severity.WARNING)])
+    raise _refused()
+
+
+def _can_match(username: str, password: str) -> bool:
+    """Whether there can be such an account, and PostgreSQL can be asked for it."""
+    try:
+        username.encode()
+        password.encode()
+    except UnicodeEncodeError:
+        return False
+    is_short = len(username) <= LOGIN_CHARS_MAX and len(password) <= PASSWORD_CHARS_MAX
+    return is_short and "\x00" not in username
+
+
+def _entry(type_: AuditType, user: User | None, severity: Severity = Severity.INFO) -> AuditEntry:
+    if user is None:
+        return AuditEntry(type_, severity=severity, tenant_id=0)
+    return AuditEntry(type_, f"user:{user.id}", severity, tenant_id=user.tenant_id, user_id=user.id)
+
+
+async def _fetch_standings(
+    tenant_id: int, people: Collection[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], Standing]:
+    with database_errors():
+        return await find_standings(tenant_id, people)
 
 
 _standings = Gathering(_fetch_standings)
