@@ -19,13 +19,7 @@ from core.broker_accounts import hash_broker_password
 from core.callers import Role
 from core.context import Context
 from core.default_states import default_config
-from core.errors import (
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    LimitReached,
-    Unauthenticated,
-)
+from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound, Unauthenticated
 from core.etag import state_etag
 from core.events import (
     BROKER_ACCOUNTS,
@@ -49,6 +43,7 @@ from models.agents import (
     prove_device_key,
     put_device_key,
 )
+from models.fleets import hold_fleet
 from models.mqtt_accounts import put_account
 from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys, take_use
 from models.target_states import put_first_state
@@ -119,6 +114,8 @@ async def create_provisioning_key(
     now = ctx.clock.now()
     try:
         async with unit_of_work(ctx):
+            if fleet_uuid is not None and not await hold_fleet(ctx.tenant_id, fleet_uuid):
+                raise NotFound("fleet", fleet_uuid)
             row = await ProvisioningKey.create(
                 id=ctx.ids.uuid(),
                 tenant_id=ctx.tenant_id,
@@ -179,6 +176,7 @@ async def register_agent(
             await _take_use(key, now)
         if agent is None:
             agent = _new_agent(key, wanted, now)
+            agent.fleet_id = await hold_fleet(key.tenant_id, key.fleet_uuid)
             work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
         agent.provisioning_key_id = key.id
         challenge = _renew_challenge(ctx, agent, now)
