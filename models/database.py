@@ -11,6 +11,8 @@ import asyncpg
 from tortoise import Tortoise, connections
 from tortoise.migrations.executor import MigrationExecutor
 
+from models.fence import OPEN, FencedConnection, UnlockedConnection, fenced
+from models.roles import prepare_role
 from models.timeseries.retention import forget_foreign_journal
 
 ROW_MODULES = [
@@ -83,14 +85,6 @@ class DatabaseUrl:
         return arguments if self.sslmode is None else arguments | {"ssl": self.sslmode}
 
 
-class _RowsConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
-    """Goes back to its pool without a round trip: nothing here changes a session's state."""
-
-    def get_reset_query(self) -> str:
-        """Return no statement."""
-        return ""
-
-
 def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
     """Return the Tortoise configuration for the control plane's rows."""
     return {
@@ -105,8 +99,8 @@ def tortoise_config(url: DatabaseUrl, *, pool_size: int = 8) -> dict[str, Any]:
                     # A server that hangs must look like one that is away: agents wait 30 s.
                     "timeout": COMMAND_SECONDS_MAX,
                     "command_timeout": COMMAND_SECONDS_MAX,
-                    "connection_class": _RowsConnection,
-                },
+                }
+                | fenced(FencedConnection),
             }
         },
         "apps": {
@@ -145,6 +139,7 @@ async def open_pool(url: DatabaseUrl, *, min_size: int = 1, max_size: int = 4) -
         max_size=max_size,
         server_settings=dict(_SERVER_SETTINGS),
         command_timeout=60,
+        **fenced(UnlockedConnection),
     )
     assert pool is not None
     return pool
@@ -153,7 +148,7 @@ async def open_pool(url: DatabaseUrl, *, min_size: int = 1, max_size: int = 4) -
 async def migrate(url: DatabaseUrl) -> list[str]:
     """Bring the schema up to date; returns what was applied. Safe to run from many programs."""
     await Tortoise.init(config=tortoise_config(url, pool_size=2))
-    lock = await asyncpg.connect(**url.arguments())
+    lock = await asyncpg.connect(**url.arguments(), server_settings=OPEN)
     applied: list[str] = []
 
     def note(event: str, _app: str, name: str) -> None:
@@ -162,6 +157,7 @@ async def migrate(url: DatabaseUrl) -> list[str]:
 
     try:
         await lock.execute("select pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await prepare_role(lock)
         executor = MigrationExecutor(connections.get("default"), tortoise_config(url)["apps"])
         await executor.migrate(progress=note)
         if await forget_foreign_journal(lock):

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextvars import Context
 from typing import Generic, TypeVar
 
+from core.fence import fence
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -104,7 +106,8 @@ class Gathering(Generic[K, V]):
         self, tenant_id: int, waiting: Mapping[K, list[asyncio.Future[V | None]]]
     ) -> None:
         try:
-            found = await self._fetch(tenant_id, waiting.keys())
+            with fence(tenant_id):
+                found = await self._fetch(tenant_id, waiting.keys())
         except BaseException as error:
             failure = error if isinstance(error, Exception) else asyncio.CancelledError()
             for futures in waiting.values():

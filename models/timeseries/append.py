@@ -13,7 +13,7 @@ from core.clock import Clock
 from models.timeseries import copy
 from models.timeseries.copy import Rows
 from models.timeseries.journal import encode_body
-from models.timeseries.partitions import WIDTHS, ensure_partitions, start_of
+from models.timeseries.partitions import WIDTHS, ensure_partitions, name_of, start_of
 from models.timeseries.sql import load
 
 _DAY_US = 86_400_000_000
@@ -24,7 +24,10 @@ _STAGING = (
 
 
 class Appender:
-    """Stores batches; first write wins by (series, time)."""
+    """Stores batches; first write wins by (series, time).
+
+    COPY goes into the days' partitions: PostgreSQL refuses it for a table with row-level security.
+    """
 
     def __init__(self, pool: asyncpg.Pool, clock: Clock) -> None:
         self._pool = pool
@@ -45,12 +48,13 @@ class Appender:
             await self._ensure_partitions(conn, rows, now)
             try:
                 async with conn.transaction():
-                    await self._copy(conn, "reading_hot", rows)
+                    for start, part in _by_day(rows):
+                        await self._copy(conn, name_of("reading_hot", start), part)
                     await self._finish(conn, rows, now)
                 return len(rows)
             except asyncpg.UniqueViolationError:
                 return await self._append_new(conn, rows, now)
-            except asyncpg.CheckViolationError:
+            except (asyncpg.CheckViolationError, asyncpg.UndefinedTableError):
                 # A partition we knew of is gone: look again, then let the caller retry.
                 self._partitions.clear()
                 raise
@@ -73,17 +77,17 @@ class Appender:
 
     async def _finish(self, conn: Any, rows: Rows, now: datetime) -> None:
         if rows.texts:
-            await conn.copy_records_to_table(
-                "reading_text",
-                records=_text_records(rows),
-                columns=("tenant_id", "agent_id", "series_id", "ts", "value"),
-            )
+            for start, part in _by_day(rows):
+                await conn.copy_records_to_table(
+                    name_of("reading_text", start),
+                    records=_text_records(part),
+                    columns=("tenant_id", "agent_id", "series_id", "ts", "value"),
+                )
         await conn.execute(load("upsert_latest"), *latest_columns(rows))
         await conn.execute(load("append_journal"), *journal_columns(rows), now)
 
     async def _ensure_partitions(self, conn: Any, rows: Rows, now: datetime) -> None:
-        days = np.unique(rows.times_us // _DAY_US)
-        starts = [datetime.fromtimestamp(int(day) * 86_400, UTC) for day in days]
+        starts = [_start_of_day(day) for day in np.unique(rows.times_us // _DAY_US)]
         wanted = {("reading_hot", start) for start in starts}
         if rows.texts:
             wanted |= {("reading_text", start) for start in starts}
@@ -91,6 +95,19 @@ class Appender:
         for table, start in sorted(wanted - self._partitions):
             await ensure_partitions(conn, table, [start])
             self._partitions.add((table, start))
+
+
+def _start_of_day(day: np.int64) -> datetime:
+    return datetime.fromtimestamp(int(day) * 86_400, UTC)
+
+
+def _by_day(rows: Rows) -> list[tuple[datetime, Rows]]:
+    """Return the rows of each day, by its start."""
+    days = rows.times_us // _DAY_US
+    found = np.unique(days)
+    if len(found) == 1:
+        return [(_start_of_day(found[0]), rows)]
+    return [(_start_of_day(day), rows.take(np.flatnonzero(days == day))) for day in found]
 
 
 def _where(

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from contextvars import Context
 from typing import Any, Final
 
 import asyncpg
@@ -125,7 +126,8 @@ class JournalHub:
         async with self._starting:
             if self._task is None or self._task.done():
                 self._frontier = await self._reader.snapshot()
-                self._task = asyncio.create_task(self._run(), name="journal hub")
+                # A context of its own: it reads for all tenants, not for who came first.
+                self._task = asyncio.create_task(self._run(), name="journal hub", context=Context())
             assert self._frontier is not None
             self._listeners.add(listener)
             return self._frontier

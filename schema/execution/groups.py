@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from graphql import GraphQLError
 
 from core.feeds import Feed
+from core.fence import fenced_tenant
 from schema.context import GraphQLContext
 from schema.errors import present
 from schema.execution.engine import Following
@@ -115,6 +116,7 @@ class Group:
     # The shared part ------------------------------------------------------------------------
 
     async def _run(self) -> None:
+        fenced_tenant.set(self._context.ctx.tenant_id)
         last: Frame | None = None
         try:
             following = await self._open_source()
@@ -193,6 +195,7 @@ class Group:
     # The part of one member -----------------------------------------------------------------
 
     async def _bring_in(self, seat: Seat, feed: Feed[Any, Any], following: Following) -> None:
+        fenced_tenant.set(self._context.ctx.tenant_id)
         try:
             await self._started.wait()
             mark = await self._prelude(seat, feed, following)

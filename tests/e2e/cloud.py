@@ -14,6 +14,8 @@ import httpx
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from models.fence import OPEN
+
 _PROTOCOL = Subprotocol("graphql-transport-ws")
 _LOGIN = """mutation ($username: String!, $password: String!) {
   login(username: $username, password: $password) { accessToken } }"""
@@ -78,7 +80,11 @@ class Cloud:
         password = (self.data_dir / "postgres.password").read_text().strip()
         host = str(self.data_dir / "postgres" / "run")
         connection = await asyncpg.connect(
-            host=host, user="fleetgraph", password=password, database="fleetgraph"
+            host=host,
+            user="fleetgraph",
+            password=password,
+            database="fleetgraph",
+            server_settings=OPEN,
         )
         try:
             yield connection

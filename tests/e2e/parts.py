@@ -17,6 +17,7 @@ from fleetgraph.embedded.broker import find_mosquitto
 from fleetgraph.embedded.ports import accepts
 from fleetgraph.embedded.postgres import EmbeddedPostgres
 from models.database import DatabaseUrl
+from models.fence import OPEN
 from tests.e2e.agents import Agent
 from tests.e2e.cloud import Cloud
 from tests.e2e.processes import Program
@@ -127,7 +128,8 @@ class Parts:
         await until(lambda: process.poll() is not None, "the broker ends")
 
     async def connect_to_database(self) -> asyncpg.Connection:
-        return await asyncpg.connect(**DatabaseUrl.parse(self._database).arguments())
+        arguments = DatabaseUrl.parse(self._database).arguments()
+        return await asyncpg.connect(**arguments, server_settings=OPEN)
 
     async def fetch_value(self, query: str, *arguments: object) -> Any:
         connection = await self.connect_to_database()

@@ -69,7 +69,7 @@ def nobody(ctx: Context) -> Context:
 
 
 def system(ctx: Context) -> Context:
-    return ctx.acting_as(system_caller(ctx.tenant_id))
+    return ctx.acting_as(system_caller(0))
 
 
 def as_agent(ctx: Context, agent: Agent, *, superseded: bool = False) -> Context:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from core.broker_accounts import verify_broker_password
-from core.callers import Role
+from core.callers import Role, system_caller
 from core.context import Context
 from core.errors import (
     Forbidden,
@@ -298,7 +298,9 @@ async def test_takes_the_requests_of_a_recorded_agent(ctx: Context) -> None:
     digest = secret_hash("device-key", body["deviceApiKey"])
     await DeviceKey.filter(key_hash=digest).delete()
     ctx = replace(ctx, ids=RecordedIds(asked["resp"]["challenge"]))
-    made = await provisioning.create_provisioning_key(system(ctx), key=f"abc-{uuid4()}")
+    made = await provisioning.create_provisioning_key(
+        ctx.acting_as(system_caller(ctx.tenant_id)), key=f"abc-{uuid4()}"
+    )
     registration = Registration(
         uuid=UUID(body["uuid"]),
         device_name=body["deviceName"],
