@@ -31,6 +31,7 @@ class AuditType(StrEnum):
     API_KEY_CREATED = "api_key_created"
     API_KEY_REVOKED = "api_key_revoked"
     TENANT_CREATED = "tenant_created"
+    TENANT_UPDATED = "tenant_updated"
     PROVISIONING_KEY_CREATED = "provisioning_key_created"
     PROVISIONING_STARTED = "provisioning_started"
     PROVISIONING_SUCCESS = "provisioning_success"

@@ -48,6 +48,7 @@ class Policy:
     clock_past_days_max: int = 400
     clock_future_hours_max: int = 24
     journal_hours: int = 6
+    audit_days: int = 730
     registration: Registration = Registration.INVITATION
     session_seconds: int = 7 * 86_400
     refresh_retry_seconds: int = 30

@@ -136,6 +136,7 @@ def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = Fals
         clock_past_days_max=settings.agent.clock_past_days_max,
         clock_future_hours_max=settings.agent.clock_future_hours_max,
         journal_hours=settings.retention.journal_hours,
+        audit_days=settings.retention.audit_days,
         registration=Registration(settings.account.registration or unless_told),
         session_seconds=settings.token.session_days * 86_400,
         refresh_retry_seconds=settings.token.retry_seconds,

@@ -10,7 +10,8 @@ from core.mqtt_topics import SUBSCRIPTIONS
 from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
-from workers import retention, sessions
+from workers import audit_chain, retention, sessions
+from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
 from workers.ingest import Ingest
 from workers.mqtt import BrokerLink
@@ -19,7 +20,7 @@ from workers.sessions import Sessions
 from workers.supervisor import Periodic, Worker
 
 LIVENESS_SECONDS = 10.0
-NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention")
+NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain")
 
 
 def make_workers(
@@ -48,6 +49,9 @@ def make_workers(
             "retention",
             retention.PERIOD_SECONDS,
             Retention(services.pool, services.clock, services.policy).step,
+        ),
+        "audit-chain": lambda: Periodic(
+            "audit-chain", audit_chain.PERIOD_SECONDS, AuditChain(system).step
         ),
     }
     wanted = set(names)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
 
 import orjson
 
 from core.audit import AuditEntry
+from core.audit_details import details_json
+from core.clock import micros, moment_of
 from core.context import Context
-from models.connection import rows_connection
+from core.errors import InvalidInput
+from core.masking import clean_text
+from core.paging import Slice, decode_cursor, encode_cursor
+from models.connection import fetch, rows_connection
 
 _INSERT = (
     "insert into audit_event (tenant_id, event_type, severity, actor, user_id, api_key_id,"
@@ -18,7 +27,7 @@ _INSERT = (
 
 
 async def append_audit(ctx: Context, entries: Sequence[AuditEntry]) -> None:
-    """Write entries, in the running transaction if there is one."""
+    """Write entries, in the running transaction if there is one; secrets are masked here."""
     caller, now = ctx.caller, ctx.clock.now()
     rows = [
         (
@@ -30,11 +39,11 @@ async def append_audit(ctx: Context, entries: Sequence[AuditEntry]) -> None:
             caller.api_key_id,
             caller.session_id,
             entry.agent_uuid or caller.agent_uuid,
-            entry.subject[:300],
-            ctx.remote_address[:64],
-            ctx.user_agent[:300],
-            ctx.request_id[:128],
-            orjson.dumps(_told(entry), default=str).decode(),
+            clean_text(entry.subject, 300),
+            clean_text(ctx.remote_address, 64),
+            clean_text(ctx.user_agent, 300),
+            clean_text(ctx.request_id, 128),
+            details_json(entry),
             now,
         )
         for entry in entries
@@ -43,10 +52,93 @@ async def append_audit(ctx: Context, entries: Sequence[AuditEntry]) -> None:
         await connection.executemany(_INSERT, rows)
 
 
-def _told(entry: AuditEntry) -> dict[str, object]:
-    told: dict[str, object] = dict(entry.details)
-    if entry.before is not None:
-        told["before"] = dict(entry.before)
-    if entry.after is not None:
-        told["after"] = dict(entry.after)
-    return told
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """A row of the audit log as readers see it; `position` and `chain_hash` once it is chained."""
+
+    id: int
+    event_type: str
+    severity: str
+    actor: str
+    user_id: UUID | None
+    api_key_id: UUID | None
+    session_id: UUID | None
+    agent_uuid: UUID | None
+    subject: str
+    ip_address: str
+    user_agent: str
+    request_id: str
+    details: Any
+    created_at: datetime
+    position: int | None
+    chain_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which events: None means all. `text` is a part of the subject; `since` is inclusive."""
+
+    types: Sequence[str] | None = None
+    user_id: UUID | None = None
+    agent_uuid: UUID | None = None
+    severity: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    text: str | None = None
+
+
+EVENT_COLUMNS: Final = ", ".join(
+    "details::text" if field.name == "details" else field.name for field in fields(AuditEvent)
+)
+
+
+async def page_of_events(
+    tenant_id: int, wanted: AuditFilter, first: int, after: str | None, offset: int
+) -> Slice[AuditEvent]:
+    """Return one page of the tenant's events, newest first; raises InvalidInput for a cursor."""
+    where, values = _conditions(tenant_id, wanted)
+    total = await fetch(f"select count(*) as total from audit_event where {where}", *values)  # noqa: S608  (our words)
+    if after is not None:
+        values += _behind(after)
+        where += f" and (created_at, id) < (${len(values) - 1}, ${len(values)})"
+    rows = await fetch(
+        f"select {EVENT_COLUMNS} from audit_event where {where}"  # noqa: S608  (our words)
+        f" order by created_at desc, id desc limit {first + 1} offset {offset}",
+        *values,
+    )
+    items = [event_of(row) for row in rows[:first]]
+    cursors = [encode_cursor(f"{micros(event.created_at)} {event.id}") for event in items]
+    return Slice(items, cursors, len(rows) > first, total[0]["total"])
+
+
+def event_of(row: Mapping[str, Any]) -> AuditEvent:
+    """Return the event in a row."""
+    return AuditEvent(**{**row, "details": orjson.loads(row["details"])})
+
+
+def _conditions(tenant_id: int, wanted: AuditFilter) -> tuple[str, list[object]]:
+    values: list[object] = [tenant_id]
+    where = ["tenant_id = $1"]
+    for condition, value in (
+        ("event_type = any(${}::text[])", None if wanted.types is None else list(wanted.types)),
+        ("user_id = ${}", wanted.user_id),
+        ("agent_uuid = ${}", wanted.agent_uuid),
+        ("severity = ${}", wanted.severity),
+        ("created_at >= ${}", wanted.since),
+        ("created_at < ${}", wanted.until),
+        ("position(lower(${}) in lower(subject)) > 0", wanted.text or None),
+    ):
+        if value is not None:
+            values.append(value)
+            where.append(condition.format(len(values)))
+    return " and ".join(where), values
+
+
+def _behind(after: str) -> list[object]:
+    try:
+        created_us, id_ = map(int, decode_cursor(after).split(" "))
+        if not 0 <= id_ < 2**63:
+            raise ValueError
+        return [moment_of(created_us), id_]
+    except (ValueError, OverflowError):
+        raise InvalidInput("after", "is not a cursor of this list") from None

@@ -25,6 +25,10 @@ create table audit_event (
     chain_hash bytea
 );
 create index audit_event_by_time on audit_event (tenant_id, created_at desc, id desc);
+create index audit_event_by_agent on audit_event (tenant_id, agent_uuid, created_at desc)
+    where agent_uuid is not null;
+create index audit_event_by_user on audit_event (tenant_id, user_id, created_at desc)
+    where user_id is not null;
 create unique index audit_event_position on audit_event (tenant_id, position);
 create index audit_event_unchained on audit_event (xid, id) where position is null;
 
@@ -32,6 +36,7 @@ create table audit_checkpoint (
     tenant_id int not null,
     position bigint not null,
     chain_hash bytea not null,
+    previous bigint not null,
     created_at timestamptz not null,
     trimmed_at timestamptz,
     signature bytea not null,
