@@ -40,6 +40,9 @@ def decode_cursor(cursor: str, field: str = "after") -> str:
     """Return the sort key inside a cursor; raises InvalidInput for anything else."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
-        raise InvalidInput(field, "is not a cursor of this list") from None
+        text = "\0"
+    if "\0" in text:  # which PostgreSQL has no place for
+        raise InvalidInput(field, "is not a cursor of this list")
+    return text

@@ -9,6 +9,7 @@ from core.callers import NOBODY, Caller
 from core.context import Context
 from core.errors import Unauthenticated
 from resolvers.agents import caller_from_device_key
+from resolvers.api_keys import API_KEY_MARK, caller_from_api_key
 from resolvers.auth import caller_from_token
 
 DEVICE_KEY_HEADER = "x-device-api-key"
@@ -18,7 +19,7 @@ _DEVICE_KEY_PREFIX = "v2_"
 async def caller_of(
     ctx: Context, headers: Mapping[str, str], *, agent_uuid: UUID | None = None
 ) -> Caller:
-    """Return who calls: a person by access token, an agent by device key, else NOBODY.
+    """Return who calls: a person by access token or API key, an agent by device key, else NOBODY.
 
     `agent_uuid` is the agent a path names; an agent with another uuid is refused. Raises
     Unauthenticated for a credential that does not hold: it is never ignored.
@@ -39,6 +40,8 @@ async def caller_from_bearer(ctx: Context, token: str) -> Caller:
     """Return who a Bearer credential belongs to: agents send their device key that way too."""
     if token.startswith(_DEVICE_KEY_PREFIX):
         return await caller_from_device_key(ctx, token, uuid=None)
+    if token.startswith(API_KEY_MARK):
+        return await caller_from_api_key(ctx, token)
     return await caller_from_token(ctx, token)
 
 

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from tortoise import fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
+from tortoise import fields
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+
+from core.callers import Role
+from core.clock import micros, moment_of
+from core.errors import Conflict, InvalidInput
+from core.paging import Slice, decode_cursor, encode_cursor
 from models.base import TenantModel
+from models.connection import fetch
 
 
 class ApiKey(TenantModel):
-    """A secret shown once and stored as a digest; it may do what `scopes` and its person may."""
+    """A secret shown once and stored as a digest; it may do what `scopes` and its person may.
+
+    `text` is the secret itself, known only of a key that was just made.
+    """
 
     noun = "API key"
+    text = ""
 
     id = fields.UUIDField(primary_key=True, default=None)
     user_id = fields.UUIDField(default=None)
@@ -26,3 +43,99 @@ class ApiKey(TenantModel):
 
     class Meta:
         table = "api_key"
+
+    def holds(self, now: datetime) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyHolder:
+    """An API key that is neither revoked nor expired, and its person as of now."""
+
+    id: UUID
+    tenant_id: int
+    user_id: UUID
+    scopes: list[str]
+    expires_at: datetime | None
+    role: Role
+    is_active: bool
+
+
+async def find_api_key_holder(key_hash: bytes, now: datetime) -> ApiKeyHolder | None:
+    """Return whose API key this is; the key itself names the tenant. One statement."""
+    rows = await fetch(
+        "select k.id, k.tenant_id, k.user_id, k.expires_at, u.role, u.is_active,"
+        " array(select jsonb_array_elements_text(k.scopes)) as scopes"
+        " from api_key k join user_account u on u.tenant_id = k.tenant_id and u.id = k.user_id"
+        " where k.key_hash = $1 and k.revoked_at is null"
+        " and (k.expires_at is null or k.expires_at > $2)",
+        key_hash,
+        now,
+    )
+    return ApiKeyHolder(**rows[0] | {"role": Role(rows[0]["role"])}) if rows else None
+
+
+async def page_of_api_keys(
+    tenant_id: int, now: datetime, is_active: bool | None, first: int, after: str | None
+) -> Slice[ApiKey]:
+    """Return one page of the tenant's keys, newest first; raises InvalidInput for a bad cursor."""
+    query = ApiKey.of(tenant_id, *_conditions(now, is_active))
+    total = await query.count()
+    if after is not None:
+        query = query.filter(_behind(after))
+    rows = await query.order_by("-created_at", "-id").limit(first + 1)
+    items = rows[:first]
+    return Slice(items, [_cursor(key) for key in items], len(rows) > first, total)
+
+
+async def note_use(tenant_id: int, key_id: UUID, now: datetime) -> None:
+    """Write when a key was last used, unless somebody is changing the row right now."""
+    await fetch(
+        "update api_key set last_used_at = $3 where tenant_id = $1 and id in (select id"
+        " from api_key where tenant_id = $1 and id = $2 for update skip locked)",
+        tenant_id,
+        key_id,
+        now,
+    )
+
+
+async def revoke_keys_of(tenant_id: int, user_id: UUID, now: datetime) -> list[str]:
+    """Revoke all keys of a person; returns the names of those that were still good."""
+    rows = await fetch(
+        "update api_key set revoked_at = $3 where tenant_id = $1 and user_id = $2"
+        " and revoked_at is null returning name",
+        tenant_id,
+        user_id,
+        now,
+    )
+    return sorted(row["name"] for row in rows)
+
+
+@contextmanager
+def taken_key_names() -> Iterator[None]:
+    """Turn the refusal of a name that another unrevoked key has into Conflict."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict("Another API key has this name", field="name") from None
+
+
+def _conditions(now: datetime, is_active: bool | None) -> list[Q]:
+    if is_active is None:
+        return []
+    active = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=now))
+    return [active if is_active else ~active]
+
+
+def _cursor(key: ApiKey) -> str:
+    return encode_cursor(f"{micros(key.created_at)} {key.id}")
+
+
+def _behind(after: str) -> Q:
+    try:
+        created_us, id_text = decode_cursor(after).split(" ")
+        created_at, id_ = moment_of(int(created_us)), UUID(id_text)
+    except (ValueError, OverflowError):
+        raise InvalidInput("after", "is not a cursor of this list") from None
+    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=id_)

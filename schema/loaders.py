@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
+from uuid import UUID
 
 from core.context import Context
 from core.readings import LatestReading
 from models.current_states import CurrentState
 from models.target_states import TargetState
-from resolvers import current_states, readings, target_states
+from models.users import User
+from resolvers import current_states, readings, target_states, users
 from schema.batching import Loader
 
 
@@ -45,6 +47,11 @@ class Loaders:
         """Current state per agent id; None for an agent that has not reported."""
         return Loader(self._current_states)
 
+    @cached_property
+    def person(self) -> Loader[UUID, User | None]:
+        """Person per id; None for one who is gone."""
+        return Loader(self._people)
+
     async def _latest(self, keys: Sequence[LatestKey]) -> list[list[LatestReading]]:
         found: dict[LatestKey, list[LatestReading]] = {}
         for metrics in {key.metrics for key in keys}:
@@ -64,3 +71,7 @@ class Loaders:
         rows = await current_states.list_current_states(self._ctx, ids)
         by_agent = {row.agent_id: row for row in rows}
         return [by_agent.get(agent_id) for agent_id in ids]
+
+    async def _people(self, ids: Sequence[UUID]) -> list[User | None]:
+        by_id = {row.id: row for row in await users.find_people(self._ctx, ids)}
+        return [by_id.get(user_id) for user_id in ids]
