@@ -1,0 +1,271 @@
+"""A tenant with one of everything, and everybody who may come with a credential of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from core.access import SCOPES, Permission
+from core.audit import AuditEntry, AuditType
+from core.callers import Caller, Role
+from core.context import Context
+from core.ids import secret_hash
+from models.agents import Agent
+from models.api_keys import ApiKey
+from models.audit import append_audit
+from models.connection import fetch
+from models.current_states import CurrentState
+from models.fleets import Fleet, FleetType
+from models.invitations import Invitation
+from models.mqtt_accounts import put_account
+from models.target_states import TargetState
+from models.users import User
+from resolvers.agent_events import record_agent_event
+from resolvers.device_logs import upload_logs
+from resolvers.provisioning import create_provisioning_key
+from tests.contracts import tenant_rows
+from tests.contracts.newcomer import Newcomer
+from tests.contracts.serving import Api, give_key, sign_in
+from tests.factories import make_agent, make_tenant
+from tests.schema.asking import as_agent, record
+
+PASSWORD = "correct horse battery"
+PEOPLE = (Role.OWNER, Role.ADMIN, Role.MANAGER, Role.OPERATOR, Role.VIEWER)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody who calls: a name for the tables, headers, and who that is to the program."""
+
+    name: str
+    headers: Mapping[str, str]
+    caller: Caller
+
+
+@dataclass(kw_only=True)
+class Tenancy:
+    """A tenant and its things; all its texts carry `mark`.
+
+    `people` are by role; `spare` is a viewer for whatever is done to somebody. `newcomer` has
+    registered and not proven itself, `stranger` has not come yet. `api_keys` are of the owner, one
+    for each scope, `whole_api_key` has them all.
+    """
+
+    ctx: Context
+    mark: str
+    people: dict[Role, User]
+    authorizations: dict[Role, str]
+    spare: User
+    session_id: UUID
+    agent: Agent
+    device_key: str
+    fleet: Fleet
+    provisioning_key: str
+    provisioning_key_id: UUID
+    newcomer: Newcomer
+    stranger: Newcomer
+    invitation: Invitation
+    invitation_token: str
+    api_key_id: UUID
+    api_keys: dict[Permission, str]
+    whole_api_key: str
+
+    @property
+    def uuid(self) -> str:
+        """The agent's uuid, as it is sent."""
+        return str(self.agent.uuid)
+
+    async def visitors(self) -> list[Visitor]:
+        """Return everybody: nobody, the device, the five roles, an API key of each scope."""
+        return await self._introduced(
+            {
+                "nobody": {},
+                "device": {"x-device-api-key": self.device_key},
+                **{role: {"authorization": self.authorizations[role]} for role in PEOPLE},
+                **{scope: {"authorization": f"Bearer {self.api_keys[scope]}"} for scope in SCOPES},
+            }
+        )
+
+    async def walkers(self) -> list[Visitor]:
+        """Return those who may do most: the owner, an API key with all scopes, the device."""
+        return await self._introduced(
+            {
+                "the owner": {"authorization": self.authorizations[Role.OWNER]},
+                "an API key": {"authorization": f"Bearer {self.whole_api_key}"},
+                "a device": {"x-device-api-key": self.device_key},
+            }
+        )
+
+    async def _introduced(self, credentials: Mapping[str, dict[str, str]]) -> list[Visitor]:
+        api = Api(self.ctx)
+        return [
+            Visitor(name, headers, await api.graphql_caller(headers, None))
+            for name, headers in credentials.items()
+        ]
+
+
+async def another_tenant(ctx: Context) -> Context:
+    """Return a context of the owner of a new tenant."""
+    tenant = await make_tenant(ctx.clock, ctx.ids)
+    return replace(ctx, caller=Caller(Role.OWNER, tenant.id, user_id=ctx.ids.uuid()))
+
+
+async def furnish(ctx: Context, letter: str) -> Tenancy:
+    """Give the context's tenant one of everything."""
+    mark = f"of{letter}-{ctx.ids.secret_hex(4)}"
+    people, authorizations = {}, {}
+    for role in PEOPLE:
+        who = {"username": f"{role}-{mark}", "email": f"{role}.{mark}@example.com"}
+        people[role], authorizations[role] = await sign_in(ctx, role=role, full_name=mark, **who)
+    owner = people[Role.OWNER]
+    ctx = ctx.acting_as(replace(ctx.caller, user_id=owner.id))
+    await _name_tenant(ctx, mark)
+    spare, _ = await sign_in(
+        ctx,
+        username=f"spare-{mark}",
+        email=f"spare.{mark}@example.com",
+        role=Role.VIEWER,
+        full_name=mark,
+    )
+    fleet = await _fleet(ctx, mark)
+    agent = await make_agent(
+        ctx,
+        name=f"agent {mark}",
+        fleet_id=fleet.id,
+        tags={"site": mark},
+        location=mark,
+        ip_address=mark,
+        is_online=True,
+        last_seen_at=ctx.clock.now(),
+    )
+    key = await create_provisioning_key(ctx, description=mark, agents_max=50, fleet_uuid=fleet.id)
+    newcomer = Newcomer(ctx, f"new {mark}")
+    await newcomer.register(ctx, key.key)
+    invitation, token = await _invitation(ctx, mark)
+    api_keys = {
+        scope: await give_api_key(ctx, owner, f"{scope} {mark}", [scope]) for scope in SCOPES
+    }
+    await give_api_key(ctx, spare, f"spare {mark}", ["device:read"])
+    (api_key,) = await ApiKey.of(ctx.tenant_id, user_id=spare.id)
+    device_key = await give_key(ctx, agent)
+    await _history(ctx, agent, mark)
+    await _rest(ctx, agent, spare, mark)
+    (session, *_) = await fetch(
+        "select id from session where tenant_id = $1 and user_id = $2", ctx.tenant_id, spare.id
+    )
+    return Tenancy(
+        ctx=ctx,
+        mark=mark,
+        people=people,
+        authorizations=authorizations,
+        spare=spare,
+        session_id=session["id"],
+        agent=agent,
+        device_key=device_key,
+        fleet=fleet,
+        provisioning_key=key.key,
+        provisioning_key_id=key.row.id,
+        newcomer=newcomer,
+        stranger=Newcomer(ctx, f"stranger {mark}"),
+        invitation=invitation,
+        invitation_token=token,
+        api_key_id=api_key.id,
+        api_keys=api_keys,
+        whole_api_key=await give_api_key(ctx, owner, f"whole {mark}", [*SCOPES]),
+    )
+
+
+async def give_api_key(ctx: Context, user: User, name: str, scopes: list[str]) -> str:
+    """Return the text of a new API key of a person."""
+    text = f"fg_{ctx.ids.secret_hex(32)}"
+    await ApiKey.create(
+        id=ctx.ids.uuid(),
+        tenant_id=ctx.tenant_id,
+        user_id=user.id,
+        name=name,
+        key_hash=secret_hash("api-key", text),
+        key_prefix=text[:10],
+        scopes=scopes,
+        created_at=ctx.clock.now(),
+    )
+    return text
+
+
+async def _name_tenant(ctx: Context, mark: str) -> None:
+    await fetch("update tenant set name = $2 where id = $1", ctx.tenant_id, f"tenant {mark}")
+
+
+async def _fleet(ctx: Context, mark: str) -> Fleet:
+    now = ctx.clock.now()
+    return await Fleet.create(
+        id=ctx.ids.uuid(),
+        tenant_id=ctx.tenant_id,
+        name=f"fleet {mark}",
+        type=FleetType.MIXED,
+        environment=mark,
+        location=mark,
+        description=mark,
+        tags={"line": mark},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def _invitation(ctx: Context, mark: str) -> tuple[Invitation, str]:
+    token, now = ctx.ids.secret(), ctx.clock.now()
+    row = await Invitation.create(
+        id=ctx.ids.uuid(),
+        tenant_id=ctx.tenant_id,
+        token_hash=secret_hash("invitation", token),
+        email=f"guest.{mark}@example.com",
+        role=Role.VIEWER,
+        created_by=ctx.caller.user_id,
+        created_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+    return row, token
+
+
+async def _history(ctx: Context, agent: Agent, mark: str) -> None:
+    """Write what an agent leaves: states, readings, logs, events, a broker account, the record."""
+    now = ctx.clock.now()
+    state: dict[str, Any] = {
+        "tenant_id": ctx.tenant_id,
+        "agent_id": agent.id,
+        "version": 2,
+        "apps": {"1": {"appName": mark}},
+    }
+    await TargetState.create(
+        **state, config={"of": mark}, etag="e", updated_at=now, updated_by=ctx.caller.user_id
+    )
+    await CurrentState.create(**state, config={"of": mark}, extra={"of": mark}, reported_at=now)
+    at = [now - timedelta(seconds=second) for second in range(3)]
+    await record(ctx, agent, f"temp {mark}", [(time, 1.5) for time in at], device=mark, unit=mark)
+    await record(ctx, agent, f"state {mark}", [(time, mark) for time in at], device=mark)
+    own = as_agent(ctx, agent)
+    await upload_logs(own, agent.uuid, f"batch {mark}", b'{"message": "%s"}\n' % mark.encode())
+    await record_agent_event(own, "events/anomaly", b'{"of": "%s"}' % mark.encode(), retained=False)
+    await put_account(ctx.tenant_id, f"account {mark}", "-", agent.id, now)
+    entry = AuditEntry(
+        AuditType.DEVICE_UPDATED, f"agent:{agent.uuid}", details={"of": mark}, agent_uuid=agent.uuid
+    )
+    await append_audit(ctx, [entry])
+
+
+async def _rest(ctx: Context, agent: Agent, spare: User, mark: str) -> None:
+    """Fill what is still empty, whatever it is."""
+    known: dict[str, object] = {
+        "tenant_id": ctx.tenant_id,
+        "agent_id": agent.id,
+        "agent_uuid": agent.uuid,
+        "user_id": spare.id,
+    }
+    empty = await tenant_rows.empty_tables(ctx.tenant_id)
+    for table in sorted(empty, key=lambda name: name != "session"):  # others refer to it
+        await tenant_rows.fill(table, known, mark, ctx.clock.now(), ctx.ids)
+        if table == "session":
+            (row,) = await fetch("select id from session where tenant_id = $1", ctx.tenant_id)
+            known["session_id"] = row["id"]
