@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -25,10 +25,12 @@ from fleetgraph.graphql.hint import hint, page_or_hint
 from fleetgraph.graphql.http import Page
 from fleetgraph.graphql.incoming import read_request
 from fleetgraph.kept_answers import DatabaseKeptAnswers
+from fleetgraph.origins import CrossOrigin, known_origins
 from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
 from fleetgraph.requests import RequestLog
 from fleetgraph.rest_limits import rest_limiter
+from fleetgraph.security_headers import SecurityHeaders
 from fleetgraph.services import Services
 from fleetgraph.setting_sections import GraphqlSettings
 from fleetgraph.settings import Settings
@@ -41,6 +43,7 @@ from schema.limits import Limits
 from schema.root import schema
 
 GRAPHQL_PATH: Final = "/graphql"
+API_PATHS: Final = (GRAPHQL_PATH, "/api/")
 
 
 class Ahead:
@@ -122,6 +125,10 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
         ],
         middleware=[
             Middleware(RequestLog, ids=services.ids),
+            Middleware(
+                SecurityHeaders, api_paths=API_PATHS, hsts_seconds=settings.http.hsts_seconds
+            ),
+            *_shared_with(settings.http.origins),
             Middleware(Ahead, path=GRAPHQL_PATH, endpoint=endpoint.http),
         ],
     )
@@ -146,6 +153,12 @@ def limits_of(settings: GraphqlSettings) -> Limits:
     )
 
 
+def _shared_with(origins: Sequence[str]) -> list[Middleware]:
+    """Return what must stand before Ahead, or nothing where no page of others may call."""
+    paths = (*API_PATHS, "/openapi.json")
+    return [Middleware(CrossOrigin, origins=origins, paths=paths)] if origins else []
+
+
 def _page(settings: GraphqlSettings) -> Page:
     """Return what the endpoint shows: GraphiQL asks for the schema, which no allow-list has."""
     is_ide = settings.ide and settings.allow_list is None
@@ -167,6 +180,6 @@ def _edge(services: Services, settings: Settings) -> Edge:
         read_request=load_allow_list(path, schema._schema).read_request if path else read_request,  # noqa: SLF001
         clock=services.clock,
         body_bytes_max=settings.graphql.body_bytes_max,
-        origins=settings.http.origins,
+        origins=known_origins(settings.http),
         limits=services.limits,
     )

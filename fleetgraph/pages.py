@@ -19,9 +19,6 @@ _POLICY: Final = (
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
 }
 
 
@@ -57,7 +54,6 @@ def _asset(request: Request) -> Response:
         "Cache-Control": _FOR_EVER if is_current else "no-cache",
         "Content-Type": asset.media_type,
         "Vary": "Accept-Encoding",
-        "X-Content-Type-Options": "nosniff",
     }
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(asset.plain(), headers=headers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -45,6 +45,15 @@ def uvicorn_config(app: ASGIApp, **changes: Any) -> uvicorn.Config:
     return uvicorn.Config(app, **(options | changes))
 
 
+def behind_proxies(trusted: Sequence[str]) -> dict[str, Any]:
+    """Return the options that make X-Forwarded-For and -Proto believed from these alone.
+
+    Of the addresses in the header counts the last that is not trusted: what stands before it
+    comes from outside.
+    """
+    return {"proxy_headers": bool(trusted), "forwarded_allow_ips": list(trusted)}
+
+
 def settle_collector() -> None:
     """Make Python's search for cycles rare and short.
 
@@ -67,9 +76,21 @@ class HttpServer:
     """Serves an application until stopped."""
 
     def __init__(
-        self, app: ASGIApp, host: str, port: int, *, message_bytes_max: int = MESSAGE_BYTES_MAX
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        message_bytes_max: int = MESSAGE_BYTES_MAX,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
-        self._config = uvicorn_config(app, host=host, port=port, ws_max_size=message_bytes_max)
+        self._config = uvicorn_config(
+            app,
+            host=host,
+            port=port,
+            ws_max_size=message_bytes_max,
+            **behind_proxies(trusted_proxies),
+        )
         self._server = _Server(self._config)
         self._task: asyncio.Task[None] | None = None
 

@@ -29,7 +29,11 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     app = create_app(services, spool, settings)
     endpoint: Endpoint = app.state.graphql
     server = HttpServer(
-        app, settings.http.host, port, message_bytes_max=settings.graphql.body_bytes_max
+        app,
+        settings.http.host,
+        port,
+        message_bytes_max=settings.graphql.body_bytes_max,
+        trusted_proxies=settings.http.trusted_proxies,
     )
     await server.start()
     supervisor = Supervisor(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from fleetgraph.setting_types import Port, Texts, at_least
+from fleetgraph.setting_types import Networks, Origins, Port, at_least
 from fleetgraph.urls import check_broker_url, check_database_url, check_redis_url
 
 
@@ -33,12 +33,12 @@ class HttpSettings(Section):
         description="Address under which people reach this server, for links in mail; absent: "
         "the address it listens on.",
     )
-    origins: Texts = Field(
+    origins: Origins = Field(
         (),
         description="Origins, besides the API's own, whose pages may call it and open WebSockets, "
         "with commas between; `*`: any.",
     )
-    trusted_proxies: Texts = Field(
+    trusted_proxies: Networks = Field(
         (),
         description="Addresses or networks of proxies whose X-Forwarded-For and X-Forwarded-Proto "
         "are believed, with commas between.",

@@ -26,11 +26,19 @@ _PAGE: Final = f"""<!doctype html>
 <a href="/openapi.json">/openapi.json</a>.</p>
 </body></html>
 """
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+}
 
 
 def hint(request: Request) -> Response:
     """Say what this address is for, as a page to browsers."""
-    return HTMLResponse(_PAGE) if _is_browser(request) else JSONResponse({"message": _HINT})
+    return (
+        HTMLResponse(_PAGE, headers=_HEADERS)
+        if _is_browser(request)
+        else JSONResponse({"message": _HINT})
+    )
 
 
 def page_or_hint(page: Page) -> Page:

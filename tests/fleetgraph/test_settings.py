@@ -65,6 +65,7 @@ def test_every_variable_reaches_its_setting(name: str, monkeypatch: pytest.Monke
         "token_algorithm": "EdDSA",
         "mail_security": "tls",
         "mail_sender": "Plant <plant@example.com>",
+        "http_trusted_proxies": "10.0.0.0/8",
         "graphql_tokens_max": "700",
         "graphql_cost_max": "700",
         "graphql_client_queue_bytes": "7777",
@@ -141,3 +142,47 @@ def test_secrets_do_not_show_in_the_settings(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("FLEETGRAPH_DATABASE_URL", "postgresql://u:topsecret@db:5432/fleet")
     monkeypatch.setenv("FLEETGRAPH_DATA_SECRET", "topsecret" * 4)
     assert "topsecret" not in repr(load_settings())
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "found"),
+    [
+        ("ORIGINS", "", ()),
+        ("ORIGINS", "*", ("*",)),
+        (
+            "ORIGINS",
+            "https://Page.Test, http://localhost:5173",
+            ("https://page.test", "http://localhost:5173"),
+        ),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, ::1,", ("10.0.0.0/8", "::1")),
+    ],
+)
+def test_lists_about_the_network_are_read(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, found: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv(f"FLEETGRAPH_HTTP_{variable}", text)
+    assert getattr(load_settings().http, variable.lower()) == found
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("ORIGINS", "page.test"),
+        ("ORIGINS", "https://page.test/"),
+        ("ORIGINS", "https://page.test/app"),
+        ("ORIGINS", "https://user@page.test"),
+        ("ORIGINS", "https://page.test:port"),
+        ("ORIGINS", "https://*.page.test"),
+        ("ORIGINS", "null"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "proxy.test"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/33"),
+    ],
+)
+def test_lists_about_the_network_are_refused_when_they_would_mean_nothing(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str
+) -> None:
+    monkeypatch.setenv(f"FLEETGRAPH_HTTP_{variable}", text)
+    with pytest.raises(BadSettings, match=f"FLEETGRAPH_HTTP_{variable}"):
+        load_settings()
