@@ -13,6 +13,16 @@ from models.connection import fetch
 
 _PURPOSE: Final = "refresh-token"
 
+_FIND: Final = (
+    "select t.tenant_id, s.user_id, t.session_id, t.used_at, t.successor as sealed_successor,"
+    " s.ended_at is null and u.is_active as is_open, s.expires_at as session_expires_at"
+    " from refresh_token t"
+    " join session s on s.tenant_id = t.tenant_id and s.id = t.session_id"
+    " join user_account u on u.tenant_id = s.tenant_id and u.id = s.user_id"
+    " where t.token_hash = $1"
+)
+_LOCKED: Final = " for no key update of t"
+
 
 @dataclass(frozen=True, slots=True)
 class Presented:
@@ -40,15 +50,7 @@ async def find_refresh_token(token: str, *, locked: bool = False) -> Presented |
 
     `locked` holds it for the rest of the transaction, so that it is rotated once.
     """
-    rows = await fetch(
-        "select t.tenant_id, s.user_id, t.session_id, t.used_at, t.successor as sealed_successor,"
-        " s.ended_at is null and u.is_active as is_open, s.expires_at as session_expires_at"
-        " from refresh_token t"
-        " join session s on s.tenant_id = t.tenant_id and s.id = t.session_id"
-        " join user_account u on u.tenant_id = s.tenant_id and u.id = s.user_id"
-        " where t.token_hash = $1" + (" for no key update of t" if locked else ""),
-        _digest(token),
-    )
+    rows = await fetch(_FIND + _LOCKED if locked else _FIND, _digest(token))
     return Presented(token, **rows[0]) if rows else None
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
-from core.access import permissions_of
+from core.access import SCOPES, permissions_of
 from core.callers import Caller
 from models.users import User
 from resolvers import auth
@@ -29,9 +29,12 @@ class Me:
     last_login_at: datetime | None
 
     @strawberry.field(description="What this person may do, by name of the permission.")
-    def permissions(self, user: Parent[User]) -> list[str]:
-        """Return the names of the permissions that the role holds."""
-        return sorted(each for each in permissions_of(Caller(user.role)) if ":" in each)
+    def permissions(self, info: Info, user: Parent[User]) -> list[str]:
+        """Return the names of what the caller may do, or the person who is about to sign in."""
+        caller = info.context.ctx.caller
+        if caller.user_id != user.id:
+            caller = Caller(user.role)
+        return sorted(permissions_of(caller) & frozenset(SCOPES))
 
 
 @strawberry.type(description="A new access token and the person it stands for.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from core.context import Context
 from core.tokens import Tokens
 from models.users import User
 from tests.conftest import TEST_SECRET
-from tests.contracts.serving import Api, give_key, sign_in
+from tests.contracts.serving import Api, access_token_of, give_key, sign_in
 from tests.contracts.talking import (
     PROTOCOL,
     closed,
@@ -239,7 +240,7 @@ async def test_an_expired_token_is_refused_and_an_open_socket_ends_with_its_own(
     async with Api(ctx).server() as port:
         for seconds in (-1, 1):
             tokens = Tokens(TEST_SECRET, ctx.clock, ttl_seconds=seconds)
-            token, _ = tokens.issue(user.id, ctx.tenant_id)
+            token = await access_token_of(replace(ctx, tokens=tokens), user)
             async with connected(port, {"authorization": f"Bearer {token}"}) as socket:
                 if seconds > 0:
                     assert (await receive(socket))["type"] == "connection_ack"

@@ -19,9 +19,6 @@ CASES: dict[str, Case] = {
         nothing,
     ),
     "CreateProvisioningKey": lambda _: {"json": {"maxDevices": 2}},
-    "Login": lambda world: {
-        "json": {"username": world.username, "password": "correct horse battery"}
-    },
     "ReportState": lambda world: {"json": {str(world.agent.uuid): {"apps": {}}}},
     "UploadDeviceLogs": lambda _: {
         "content": b'{"message": "hello"}\n',
