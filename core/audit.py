@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 
@@ -88,3 +89,8 @@ class AuditEntry:
     agent_uuid: UUID | None = None
     tenant_id: int | None = None
     user_id: UUID | None = None
+
+
+def agent_entry(type_: AuditType, uuid: UUID, **more: Any) -> AuditEntry:
+    """Return an entry about one agent; `more` are further attributes."""
+    return AuditEntry(type_, f"agent:{uuid}", agent_uuid=uuid, **more)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import orjson
+
 from core.state_reports import StateReport
 from models.connection import fetch, json_text
 
@@ -42,10 +44,14 @@ class _Pick(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a report changed: something that people act on, or the agent's being there."""
+    """What a report changed: something that people act on, or the agent's being there.
+
+    `change` is apps and version of the agent before and after, where either differs.
+    """
 
     has_changed: bool
     was_online: bool
+    change: tuple[dict[str, object], dict[str, object]] | None = None
 
 
 def _merge_sql(*, replay: bool) -> str:
@@ -77,7 +83,11 @@ def _merge_sql(*, replay: bool) -> str:
         f" on conflict (tenant_id, agent_id) do update set {states}, extra = {extra}{reported}"
         " returning *),"
         f" g as ({_gateway_sql(10, pick, '' if replay else _SEEN)})"
-        f" select owner.is_online as was_online, {' or '.join(differs)} as has_changed"
+        f" select owner.is_online as was_online, {' or '.join(differs)} as has_changed,"
+        f" case when s.apps is distinct from coalesce(before.apps, '{{}}')"
+        " or g.agent_version is distinct from owner.agent_version then jsonb_build_array("
+        " jsonb_build_object('apps', before.apps, 'agent_version', owner.agent_version),"
+        " jsonb_build_object('apps', s.apps, 'agent_version', g.agent_version)) end as change"
         " from owner cross join s cross join g left join before on true"
     )
 
@@ -119,7 +129,14 @@ async def merge_report(
         _json(report.extra),
         *_gateway_values(report),
     )
-    return Merged(rows[0]["has_changed"], rows[0]["was_online"]) if rows else None
+    if not rows:
+        return None
+    change = rows[0]["change"]
+    return Merged(
+        rows[0]["has_changed"],
+        rows[0]["was_online"],
+        None if change is None else tuple(orjson.loads(change)),
+    )
 
 
 async def merge_metrics(

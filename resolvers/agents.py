@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from core.access import Permission, allow
+from core.audit import AuditType, agent_entry
 from core.callers import Caller, Role
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
@@ -19,7 +20,7 @@ from core.paging import Slice, page_size
 from models import liveness
 from models.agent_lists import BY_NAME, AgentFilter, AgentSort, agents_at, page_of_agents
 from models.agents import Agent, AgentIdentity, find_identity, find_key_holder
-from models.unit_of_work import database_errors
+from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.gathering import Gathering
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id, require_readable
@@ -133,15 +134,15 @@ async def mark_seen(ctx: Context, agent_ids: Collection[int]) -> None:
     for id_ in due:
         _seen.put(id_, None, now, seconds=SEEN_SECONDS)
     try:
-        with database_errors():
+        async with unit_of_work(ctx) as work:
             arrived = await liveness.note_seen(
                 due, now, tenant_id=None if is_system else ctx.tenant_id
             )
+            _tell(work, arrived, AuditType.DEVICE_ONLINE)
     except BaseException:
         for id_ in due:
             _seen.forget(id_)
         raise
-    await _publish(ctx, arrived)
 
 
 @allow(Permission.SYSTEM)
@@ -180,11 +181,11 @@ async def forget_agents(ctx: Context, agent_id: int | None) -> None:
 async def sweep_offline(ctx: Context) -> int:
     """Turn agents offline that have been silent for the online window; returns how many."""
     now = ctx.clock.now()
-    with database_errors():
+    async with unit_of_work(ctx) as work:
         gone = await liveness.note_silent(
             now - timedelta(seconds=ctx.policy.online_window_seconds), now
         )
-    await _publish(ctx, gone)
+        _tell(work, gone, AuditType.DEVICE_OFFLINE)
     return len(gone)
 
 
@@ -246,7 +247,8 @@ async def _caller_of_digest(digest: bytes, uuid: UUID | None) -> Caller:
     )
 
 
-async def _publish(ctx: Context, transitions: Sequence[liveness.Transition]) -> None:
+def _tell(work: Work, transitions: Sequence[liveness.Transition], type_: AuditType) -> None:
     for change in transitions:
         event = AgentChanged(change.tenant_id, change.agent_uuid)
-        await ctx.bus.publish(agents_topic(change.tenant_id), event)
+        work.emit(agents_topic(change.tenant_id), event)
+        work.record(agent_entry(type_, change.agent_uuid, tenant_id=change.tenant_id))

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from core.access import Permission, allow
+from core.audit import AuditType, agent_entry
 from core.context import Context
 from core.errors import NotFound
 from core.events import AgentChanged, agents_topic
@@ -14,7 +15,7 @@ from core.state_reports import StateReport, parse_state_report
 from models.agents import Agent
 from models.current_states import CurrentState
 from models.state_merging import Merged, merge_metrics, merge_report
-from models.unit_of_work import database_errors
+from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id
 
@@ -34,18 +35,18 @@ async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt",
     agent.
     """
     report = _parsed(ctx, body)
-    with database_errors():
+    async with unit_of_work(ctx) as work:
         merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
-    await _tell(ctx, merged, is_live=not report.is_replay)
+        _tell(ctx, work, merged, is_live=not report.is_replay)
 
 
 @allow(Permission.AGENT_SELF)
 async def report_metrics(ctx: Context, body: object) -> None:
     """Keep the gateway's own figures from a message that is no state report."""
     report = _parsed(ctx, body)
-    with database_errors():
+    async with unit_of_work(ctx) as work:
         merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
-    await _tell(ctx, merged, is_live=True)
+        _tell(ctx, work, merged, is_live=True)
 
 
 @allow(Permission.DEVICE_READ)
@@ -69,7 +70,7 @@ def _parsed(ctx: Context, body: object) -> StateReport:
     return parse_state_report(body, ctx.caller.agent_uuid)
 
 
-async def _tell(ctx: Context, merged: Merged | None, *, is_live: bool) -> None:
+def _tell(ctx: Context, work: Work, merged: Merged | None, *, is_live: bool) -> None:
     agent_id, agent_uuid = ctx.caller.agent_id, ctx.caller.agent_uuid
     assert agent_id is not None
     assert agent_uuid is not None
@@ -77,8 +78,16 @@ async def _tell(ctx: Context, merged: Merged | None, *, is_live: bool) -> None:
         raise NotFound("agent", agent_uuid)
     now = ctx.clock.now()
     arrived = is_live and not merged.was_online
+    if arrived:
+        work.record(agent_entry(AuditType.DEVICE_ONLINE, agent_uuid))
+    if merged.change is not None:
+        before, after = merged.change
+        changed = agent_entry(
+            AuditType.DEVICE_STATE_CHANGED, agent_uuid, before=before, after=after
+        )
+        work.record(changed)
     is_due = is_live and _told.get(agent_id, now) is None
     if merged.has_changed or arrived or is_due:
         _told.put(agent_id, None, now, seconds=TOLD_SECONDS)
         event = AgentChanged(ctx.tenant_id, agent_uuid)
-        await ctx.bus.publish(agents_topic(ctx.tenant_id), event)
+        work.emit(agents_topic(ctx.tenant_id), event)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from core.access import Permission, allow
+from core.audit import AuditType, agent_entry
 from core.callers import Role
 from core.context import Context
 from core.default_states import with_both_intervals
@@ -122,15 +123,25 @@ async def _replace(
                 f"The target state has version {state.version}, not {if_version}",
                 version=state.version,
             )
+        before = _told(state)
         state.version += 1
         state.apps, state.config = apps, config
         state.etag = state_etag(apps, config)
         state.updated_at = ctx.clock.now()
         state.updated_by = ctx.caller.user_id
         await state.save()
+        entry = agent_entry(
+            AuditType.DEVICE_CONFIG_UPDATE, agent_uuid, before=before, after=_told(state)
+        )
+        work.record(entry)
         work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, agent_uuid))
         work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent_uuid))
     return state
+
+
+def _told(state: TargetState) -> dict[str, object]:
+    names = ("version", "etag", "apps", "config")
+    return {name: getattr(state, name) for name in names}
 
 
 def _empty(agent: Agent) -> TargetState:

@@ -57,7 +57,7 @@ async def bootstrap(
             limit=PASSWORD_CHARS_MIN,
         )
     password_hash = await ctx.passwords.hash(admin_password)
-    async with unit_of_work(ctx):
+    async with unit_of_work(ctx) as work:
         await fetch("select pg_advisory_xact_lock($1)", _LOCK)
         tenant = await _first(tenant_name)
         now = ctx.clock.now()
@@ -65,9 +65,17 @@ async def bootstrap(
             tenant = await Tenant.create(
                 uuid=ctx.ids.uuid(), name=tenant_name or FIRST_TENANT, created_at=now
             )
+            work.record(
+                AuditEntry(
+                    AuditType.TENANT_CREATED,
+                    f"tenant:{tenant.uuid}",
+                    after={"name": tenant.name},
+                    tenant_id=tenant.id,
+                )
+            )
         if not await _has_owner(tenant):
             taken = await find_login(OWNER_USERNAME)
-            await User.create(
+            owner = await User.create(
                 id=ctx.ids.uuid(),
                 tenant_id=tenant.id,
                 username=OWNER_USERNAME if taken is None else admin_email,
@@ -75,6 +83,14 @@ async def bootstrap(
                 password_hash=password_hash,
                 role=Role.OWNER,
                 created_at=now,
+            )
+            work.record(
+                AuditEntry(
+                    AuditType.USER_CREATED,
+                    f"user:{owner.id}",
+                    after={"username": owner.username, "email": owner.email, "role": owner.role},
+                    tenant_id=tenant.id,
+                )
             )
     return tenant
 
