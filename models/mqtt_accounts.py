@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from tortoise import fields
@@ -58,3 +59,14 @@ async def put_account(
         agent_id,
         now,
     )
+
+
+async def usernames_of(tenant_id: int, agent_ids: Sequence[int]) -> dict[int, str]:
+    """Return the account's name of each of these agents that has one."""
+    rows = await fetch(
+        "select agent_id, username from mqtt_account"
+        " where tenant_id = $1 and agent_id = any($2::int[])",
+        tenant_id,
+        list(agent_ids),
+    )
+    return {row["agent_id"]: row["username"] for row in rows}

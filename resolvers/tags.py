@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -67,20 +67,32 @@ class TagCount:
 
 
 @allow(Permission.DEVICE_WRITE)
-async def set_tags(
-    ctx: Context, uuid: UUID, put: object, remove: Collection[str] = (), *, strict: bool = False
-) -> Agent:
-    """Set tags of an agent and take keys off; other tags stay, also those others set meanwhile.
+async def set_tags(ctx: Context, uuid: UUID, put: object, remove: Collection[str] = ()) -> Agent:
+    """Set tags of an agent and take keys off; other tags stay, also those others set meanwhile."""
+    tags, keys = _checked_change(put, remove)
+    return await _changed(
+        ctx, uuid, lambda held: {k: v for k, v in held.items() if k not in keys} | tags
+    )
 
-    With `strict`, raises NotFound for a key in `remove` that the agent does not have.
-    """
-    return await _changed(ctx, uuid, checked_tags(put, "set"), remove, is_strict=strict)
+
+@allow(Permission.DEVICE_WRITE)
+async def remove_tag(ctx: Context, uuid: UUID, key: str) -> Agent:
+    """Take one tag off an agent. Raises NotFound when it does not have it."""
+    checked_keys([key], "key")
+
+    def without(held: dict[str, str]) -> dict[str, str]:
+        if key not in held:
+            raise NotFound("tag", key)
+        return {k: v for k, v in held.items() if k != key}
+
+    return await _changed(ctx, uuid, without)
 
 
 @allow(Permission.DEVICE_WRITE)
 async def replace_tags(ctx: Context, uuid: UUID, tags: object) -> Agent:
     """Give an agent these tags and no others."""
-    return await _changed(ctx, uuid, checked_tags(tags), None)
+    wanted = checked_tags(tags)
+    return await _changed(ctx, uuid, lambda _: wanted)
 
 
 @allow(Permission.DEVICE_WRITE, limit=RateScope.ADMIN)
@@ -144,24 +156,13 @@ async def list_tag_values(
 
 
 async def _changed(
-    ctx: Context,
-    uuid: UUID,
-    put: dict[str, str],
-    remove: Collection[str] | None,
-    *,
-    is_strict: bool = False,
+    ctx: Context, uuid: UUID, change: Callable[[dict[str, str]], dict[str, str]]
 ) -> Agent:
-    """Change tags under the lock of the agent's row; without `remove`, all others go."""
-    if remove is not None:
-        put, remove = _checked_change(put, remove)
+    """Change tags under the lock of the agent's row."""
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx, uuid)
         before = agent.tags
-        for key in remove or () if is_strict else ():
-            if key not in before:
-                raise NotFound("tag", key)
-        kept = {} if remove is None else {k: v for k, v in before.items() if k not in remove}
-        agent.tags = kept | put
+        agent.tags = change(before)
         _check_number(len(agent.tags))
         if agent.tags == before:
             return agent

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,147 +10,15 @@ from strawberry import Parent
 
 from core.paging import Slice
 from models import agents as rows
-from models import current_states as state_rows
 from resolvers import agents
 from resolvers.agents import AgentPage as NumberedAgents
 from schema.agent_changes import AgentFeed, follow_agents
+from schema.agent_filters import AgentFilter, AgentSort
+from schema.agent_types import Agent
 from schema.context import Info
-from schema.current_states import CurrentState
 from schema.directives import list_size, requires
-from schema.enums import ActivityFilter, AgentActivity, AgentStatus, ProvisioningState
-from schema.loaders import LatestKey
-from schema.readings import Reading
-from schema.scalars import Json
-from schema.target_states import TargetState
 
-
-@strawberry.type(description="The gateway itself, as last reported; null what was never reported.")
-class AgentMetrics:
-    """Read off an agent's row."""
-
-    cpu_usage: float | None = strawberry.field(description="Percent.")
-    cpu_temp: float | None = strawberry.field(description="Degrees Celsius.")
-    memory_usage: float | None = strawberry.field(description="MB.")
-    memory_total: float | None = strawberry.field(description="MB.")
-    storage_usage: float | None = strawberry.field(description="MB.")
-    storage_total: float | None = strawberry.field(description="MB.")
-    uptime_seconds: float | None
-
-
-@strawberry.type(description="The software on an edge gateway.")
-class Agent(AgentMetrics):
-    """Read off an agent's row; its keys and challenges are no part of the contract."""
-
-    uuid: UUID
-    name: str
-    type: str = strawberry.field(description="What kind of gateway, in the agent's words.")
-    is_online: bool
-    is_active: bool = strawberry.field(description="False: the agent is locked out.")
-    last_seen_at: datetime | None
-    provisioning_state: ProvisioningState
-    created_at: datetime
-    provisioned_at: datetime | None
-    changed_at: datetime = strawberry.field(description="When an operator could see a change.")
-    os_version: str | None
-    architecture: str | None
-    mac_address: str | None
-    ip_address: str | None
-    network_interfaces: Json | None
-
-    @strawberry.field
-    def status(self, row: Parent[rows.Agent]) -> AgentStatus:
-        """Return whether the agent was heard of lately."""
-        return AgentStatus.ONLINE if row.is_online else AgentStatus.OFFLINE
-
-    @strawberry.field(description="`isActive` as a word.")
-    def activity(self, row: Parent[rows.Agent]) -> AgentActivity:
-        """Return whether the agent may use the system."""
-        return AgentActivity.ACTIVE if row.is_active else AgentActivity.INACTIVE
-
-    @strawberry.field(description="Version of the agent's software.")
-    def version(self, row: Parent[rows.Agent]) -> str | None:
-        """Return the software's version as last reported."""
-        return row.agent_version
-
-    @strawberry.field(graphql_type=AgentMetrics, description="The gateway's own figures together.")
-    def metrics(self, row: Parent[rows.Agent]) -> rows.Agent:
-        """Return the row, which has the metrics."""
-        return row
-
-    @strawberry.field(
-        description="The newest reading of each metric of each device, by metric and device.",
-        directives=[requires("readings.latest_of_agents"), list_size(20)],
-    )
-    async def latest(
-        self, row: Parent[rows.Agent], info: Info, metrics: list[str] | None = None
-    ) -> list[Reading]:
-        """Return newest readings; one query for all agents of a list."""
-        key = LatestKey(row.id, None if metrics is None else tuple(sorted(set(metrics))))
-        found = await info.context.loaders.latest.load(key)
-        info.context.budget.take(len(found))
-        return [Reading.of_latest(reading) for reading in found]
-
-    @strawberry.field(
-        description="What should run on the agent.",
-        directives=[requires("target_states.list_target_states")],
-    )
-    async def target_state(self, row: Parent[rows.Agent], info: Info) -> TargetState:
-        """Return the target state; one query for all agents of a list."""
-        return TargetState.of(row.uuid, await info.context.loaders.target_state.load(row.id))
-
-    @strawberry.field(
-        graphql_type=CurrentState | None,
-        description="What the agent last reported; null before its first report.",
-        directives=[requires("current_states.list_current_states")],
-    )
-    async def current_state(
-        self, row: Parent[rows.Agent], info: Info
-    ) -> state_rows.CurrentState | None:
-        """Return the current state; one query for all agents of a list."""
-        return await info.context.loaders.current_state.load(row.id)
-
-    @strawberry.field(
-        description="How many apps should run.",
-        directives=[requires("target_states.list_target_states")],
-    )
-    async def target_apps_count(self, row: Parent[rows.Agent], info: Info) -> int:
-        """Return the number of apps in the target state."""
-        state = await info.context.loaders.target_state.load(row.id)
-        return len(state.apps) if state else 0
-
-    @strawberry.field(
-        description="How many apps the agent reports.",
-        directives=[requires("current_states.list_current_states")],
-    )
-    async def current_apps_count(self, row: Parent[rows.Agent], info: Info) -> int:
-        """Return the number of apps in the current state."""
-        state = await info.context.loaders.current_state.load(row.id)
-        return len(state.apps) if state else 0
-
-    @strawberry.field(
-        description="When the agent last reported its state.",
-        directives=[requires("current_states.list_current_states")],
-    )
-    async def last_reported_at(self, row: Parent[rows.Agent], info: Info) -> datetime | None:
-        """Return the time of the last report."""
-        state = await info.context.loaders.current_state.load(row.id)
-        return state.reported_at if state else None
-
-
-@strawberry.input(description="Which agents. What is left out means all.")
-class AgentFilter:
-    """Conditions on agents; all must hold."""
-
-    online: bool | None = None
-    activity: ActivityFilter = ActivityFilter.ALL
-    text: str | None = strawberry.field(
-        default=None, description="A part of the name, or the whole uuid."
-    )
-
-    def to_filter(self) -> agents.AgentFilter:
-        """Return the same for use cases."""
-        active = {ActivityFilter.ACTIVE: True, ActivityFilter.INACTIVE: False}.get(self.activity)
-        return agents.AgentFilter(self.online, active, self.text)
+__all__ = ["Agent", "PageInfo"]
 
 
 @strawberry.type
@@ -177,7 +44,7 @@ class AgentEdge:
     node: Agent
 
 
-@strawberry.type(description="A page of agents, by name.")
+@strawberry.type(description="A page of agents.")
 class AgentConnection:
     """Read off a Slice."""
 
@@ -214,7 +81,7 @@ class PageNumbers:
     pages: int
 
 
-@strawberry.type(description="A numbered page of agents, by name. `agents` pages better.")
+@strawberry.type(description="A numbered page of agents. `agents` pages better.")
 class AgentPage:
     """Read off the use case's AgentPage."""
 
@@ -245,7 +112,7 @@ class AgentQuery:
 
     @strawberry.field(
         graphql_type=AgentConnection,
-        description="Agents by name; `first` is at most 500.",
+        description="Agents, by name unless told otherwise; `first` is at most 500.",
         directives=[
             requires("agents.list_agents"),
             list_size(50, argument="first", fields=["edges", "nodes"]),
@@ -257,10 +124,11 @@ class AgentQuery:
         filter: AgentFilter | None = None,  # noqa: A002  # the name in the contract
         first: int = 50,
         after: str | None = None,
+        sort: AgentSort | None = None,
     ) -> Slice[rows.Agent]:
         """Return a page of agents."""
-        wanted = (filter or AgentFilter()).to_filter()
-        return await agents.list_agents(info.context.ctx, wanted, first, after)
+        wanted, order = (filter or AgentFilter()).to_filter(), (sort or AgentSort()).to_sort()
+        return await agents.list_agents(info.context.ctx, wanted, first, after, order)
 
     @strawberry.field(
         graphql_type=AgentPage,
@@ -276,10 +144,11 @@ class AgentQuery:
         filter: AgentFilter | None = None,  # noqa: A002  # as above
         page: int = 1,
         limit: int = 10,
+        sort: AgentSort | None = None,
     ) -> NumberedAgents:
         """Return a numbered page of agents."""
-        wanted = (filter or AgentFilter()).to_filter()
-        return await agents.page_agents(info.context.ctx, wanted, page, limit)
+        wanted, order = (filter or AgentFilter()).to_filter(), (sort or AgentSort()).to_sort()
+        return await agents.page_agents(info.context.ctx, wanted, page, limit, order)
 
 
 @strawberry.type

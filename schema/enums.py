@@ -14,7 +14,9 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 from core.callers import Role
 from core.reading_store import Aggregate
 from core.readings import Quality
+from models.agent_lists import AgentOrder
 from models.agents import ProvisioningState
+from models.fleets import FleetStatus, FleetType
 
 
 class Names(NameConverter):
@@ -54,6 +56,9 @@ strawberry.enum(
     ProvisioningState,
     description="How far an agent is: registered, then proven to hold its private key.",
 )
+strawberry.enum(AgentOrder, description="What a list of agents is sorted by.")
+strawberry.enum(FleetType, description="What the gateways of a fleet are.")
+strawberry.enum(FleetStatus, description="Where a fleet stands.")
 strawberry.enum(Role, description="What a caller is to its tenant.")
 strawberry.enum(Aggregate, description="How the readings of one bucket become one value.")
 strawberry.enum(Quality, description="How far a reading can be trusted.")
@@ -61,8 +66,11 @@ strawberry.enum(Quality, description="How far a reading can be trusted.")
 __all__ = [
     "ActivityFilter",
     "AgentActivity",
+    "AgentOrder",
     "AgentStatus",
     "Aggregate",
+    "FleetStatus",
+    "FleetType",
     "Names",
     "ProvisioningState",
     "Quality",

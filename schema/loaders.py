@@ -12,10 +12,12 @@ from uuid import UUID
 
 from core.context import Context
 from core.readings import LatestReading
+from models.agents import Agent
 from models.current_states import CurrentState
+from models.fleets import Fleet, FleetCounts
 from models.target_states import TargetState
 from models.users import User
-from resolvers import current_states, readings, target_states, users
+from resolvers import current_states, fleets, mqtt_accounts, readings, target_states, users
 from schema.batching import Loader
 
 
@@ -26,8 +28,15 @@ class LatestKey(NamedTuple):
     metrics: tuple[str, ...] | None
 
 
+class MembersKey(NamedTuple):
+    """Of which fleet, and how many agents at most."""
+
+    fleet_id: UUID
+    first: int
+
+
 class Loaders:
-    """The relations of agents; each loader is made when a field first asks for it."""
+    """The relations of agents and fleets; each loader is made when a field first asks for it."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
@@ -52,6 +61,26 @@ class Loaders:
         """Person per id; None for one who is gone."""
         return Loader(self._people)
 
+    @cached_property
+    def fleet(self) -> Loader[UUID, Fleet | None]:
+        """Fleet per id; None for one that was deleted."""
+        return Loader(self._fleets)
+
+    @cached_property
+    def fleet_counts(self) -> Loader[UUID, FleetCounts]:
+        """How many agents, per fleet id."""
+        return Loader(self._fleet_counts)
+
+    @cached_property
+    def members(self) -> Loader[MembersKey, list[Agent]]:
+        """The first agents of fleets, by name."""
+        return Loader(self._members)
+
+    @cached_property
+    def mqtt_username(self) -> Loader[int, str | None]:
+        """Name of the broker's account per agent id; None for an agent without one."""
+        return Loader(self._mqtt_usernames)
+
     async def _latest(self, keys: Sequence[LatestKey]) -> list[list[LatestReading]]:
         found: dict[LatestKey, list[LatestReading]] = {}
         for metrics in {key.metrics for key in keys}:
@@ -75,3 +104,23 @@ class Loaders:
     async def _people(self, ids: Sequence[UUID]) -> list[User | None]:
         by_id = {row.id: row for row in await users.find_people(self._ctx, ids)}
         return [by_id.get(user_id) for user_id in ids]
+
+    async def _fleets(self, ids: Sequence[UUID]) -> list[Fleet | None]:
+        rows = await fleets.find_fleets(self._ctx, ids)
+        return [rows.get(fleet_id) for fleet_id in ids]
+
+    async def _fleet_counts(self, ids: Sequence[UUID]) -> list[FleetCounts]:
+        counts = await fleets.count_members(self._ctx, ids)
+        return [counts.get(fleet_id, FleetCounts()) for fleet_id in ids]
+
+    async def _members(self, keys: Sequence[MembersKey]) -> list[list[Agent]]:
+        found: dict[MembersKey, list[Agent]] = {}
+        for first in {key.first for key in keys}:
+            ids = [key.fleet_id for key in keys if key.first == first]
+            for fleet_id, rows in (await fleets.list_members(self._ctx, ids, first)).items():
+                found[MembersKey(fleet_id, first)] = rows
+        return [found[key] for key in keys]
+
+    async def _mqtt_usernames(self, ids: Sequence[int]) -> list[str | None]:
+        names = await mqtt_accounts.list_agent_usernames(self._ctx, ids)
+        return [names.get(agent_id) for agent_id in ids]
