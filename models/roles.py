@@ -35,7 +35,9 @@ select c.oid::regclass::text as name, c.relkind::text as kind
 from pg_class c
 where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'S')
   and c.relowner = (select oid from pg_roles where rolname = session_user)
-  and not exists (select from pg_depend d where d.objid = c.oid and d.deptype in ('a', 'e', 'i'))
+  and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
+                  and d.objid = c.oid  -- of an extension, or a column's own sequence
+                  and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i')))
 order by 1
 """
 
