@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from core.broker_accounts import hash_broker_password
 from core.context import Context
+from core.events import BROKER_ACCOUNTS, BrokerAccountsChanged
 from core.mqtt_topics import agent_username
 from models.agents import Agent
-from models.tenants import Tenant
+from models.mqtt_accounts import put_account
+from models.tenants import Tenant, get_tenant
+from models.unit_of_work import Work
 
 _KEEP_ALIVE_SECONDS: Final = 60
 _RECONNECT_MS: Final = 5_000
@@ -64,3 +68,20 @@ def broker_credentials(
         reconnect_period=_RECONNECT_MS,
         connect_timeout=_CONNECT_TIMEOUT_MS,
     )
+
+
+async def open_broker_account(
+    ctx: Context, work: Work, agent: Agent, device_key_hash: bytes
+) -> None:
+    """Give the agent its account at the broker; the broker hears of it after the commit."""
+    tenant = await get_tenant(agent.tenant_id)
+    password = broker_password(ctx, tenant, agent, device_key_hash)
+    salt = bytes.fromhex(ctx.ids.secret_hex(12))
+    await put_account(
+        tenant.id,
+        agent_username(str(tenant.uuid), agent.uuid),
+        hash_broker_password(password, salt),
+        agent.id,
+        ctx.clock.now(),
+    )
+    work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())

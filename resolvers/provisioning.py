@@ -15,22 +15,18 @@ from uuid import UUID
 from tortoise.exceptions import IntegrityError
 
 from core.access import Permission, allow
-from core.broker_accounts import hash_broker_password
 from core.callers import Role
 from core.context import Context
 from core.default_states import default_config
 from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound, Unauthenticated
 from core.etag import state_etag
 from core.events import (
-    BROKER_ACCOUNTS,
     TARGET_STATES,
     AgentChanged,
-    BrokerAccountsChanged,
     TargetStateChanged,
     agents_topic,
 )
 from core.ids import secret_hash
-from core.mqtt_topics import agent_username
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.public_keys import is_signed_by, read_public_key, read_signature
 from core.registrations import Registration
@@ -44,13 +40,19 @@ from models.agents import (
     put_device_key,
 )
 from models.fleets import hold_fleet
-from models.mqtt_accounts import put_account
 from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys, take_use
 from models.target_states import put_first_state
 from models.tenants import get_tenant
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.agents import DEVICE_KEY_PURPOSE
-from resolvers.broker_credentials import BrokerCredentials, broker_credentials, broker_password
+from resolvers.broker_credentials import BrokerCredentials, broker_credentials, open_broker_account
+from resolvers.provisioning_record import (
+    exchanged,
+    key_made,
+    let_in,
+    recording_exchange,
+    recording_registration,
+)
 
 __all__ = ["BrokerCredentials", "Registration"]
 
@@ -113,7 +115,7 @@ async def create_provisioning_key(
     key_hash = secret_hash(PROVISIONING_KEY_PURPOSE, text)
     now = ctx.clock.now()
     try:
-        async with unit_of_work(ctx):
+        async with unit_of_work(ctx) as work:
             if fleet_uuid is not None and not await hold_fleet(ctx.tenant_id, fleet_uuid):
                 raise NotFound("fleet", fleet_uuid)
             row = await ProvisioningKey.create(
@@ -127,6 +129,7 @@ async def create_provisioning_key(
                 created_at=now,
                 created_by=ctx.caller.user_id,
             )
+            work.record(key_made(row))
     except IntegrityError:
         row = await _existing_key(ctx, key_hash)
     return NewProvisioningKey(row, text)
@@ -163,9 +166,10 @@ async def register_agent(
         raise Unauthenticated("A provisioning key is required")
     wanted = registration.checked()
     device_key_hash = secret_hash(DEVICE_KEY_PURPOSE, wanted.device_api_key)
+    key_hash = secret_hash(PROVISIONING_KEY_PURPOSE, provisioning_key)
     now = ctx.clock.now()
-    async with unit_of_work(ctx) as work:
-        key = await find_provisioning_key(secret_hash(PROVISIONING_KEY_PURPOSE, provisioning_key))
+    async with recording_registration(ctx, wanted.uuid, key_hash), unit_of_work(ctx) as work:
+        key = await find_provisioning_key(key_hash)
         if key is None or not key.may_register(now):
             raise Unauthenticated("The provisioning key is unknown, revoked or expired")
         await lock_registration(key.tenant_id, wanted.uuid)
@@ -174,6 +178,8 @@ async def register_agent(
             _check_same_agent(agent, wanted)
         if agent is None or agent.provisioning_key_id != key.id:
             await _take_use(key, now)
+        for entry in let_in(key, wanted.uuid, is_new=agent is None):
+            work.record(entry)
         if agent is None:
             agent = _new_agent(key, wanted, now)
             agent.fleet_id = await hold_fleet(key.tenant_id, key.fleet_uuid)
@@ -198,7 +204,8 @@ async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str
     """
     signed = read_signature(signature, "signature")
     now = ctx.clock.now()
-    async with unit_of_work(ctx) as work:
+    key_hash = secret_hash(DEVICE_KEY_PURPOSE, device_key or "")
+    async with recording_exchange(ctx, uuid, key_hash), unit_of_work(ctx) as work:
         holder, device_key_hash = await _key_holder(uuid, device_key)
         agent = await _locked_agent(holder)
         _check_proof(agent, signed, now)
@@ -210,8 +217,9 @@ async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str
             await _give_first_state(work, agent, now)
         if not holder.is_proven or holder.is_superseded:
             await prove_device_key(agent.tenant_id, agent.id, holder.key_id, now)
-            await _open_broker_account(ctx, work, agent, device_key_hash)
+            await open_broker_account(ctx, work, agent, device_key_hash)
             work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
+            work.record(exchanged(agent))
     return agent
 
 
@@ -326,19 +334,3 @@ async def _give_first_state(work: Work, agent: Agent, now: datetime) -> None:
     config = default_config()
     await put_first_state(agent.tenant_id, agent.id, config, state_etag({}, config), now)
     work.emit(TARGET_STATES, TargetStateChanged(agent.tenant_id, agent.uuid))
-
-
-async def _open_broker_account(
-    ctx: Context, work: Work, agent: Agent, device_key_hash: bytes
-) -> None:
-    tenant = await get_tenant(agent.tenant_id)
-    password = broker_password(ctx, tenant, agent, device_key_hash)
-    salt = bytes.fromhex(ctx.ids.secret_hex(12))
-    await put_account(
-        tenant.id,
-        agent_username(str(tenant.uuid), agent.uuid),
-        hash_broker_password(password, salt),
-        agent.id,
-        ctx.clock.now(),
-    )
-    work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())
