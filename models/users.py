@@ -85,8 +85,8 @@ async def find_login(name: str) -> User | None:
     """
     rows = await fetch(
         "select id, tenant_id from user_account"
-        " where lower(username) = lower($1) or lower(email) = lower($1)"
-        " order by lower(username) = lower($1) desc limit 1",
+        " where username_key = lower($1) or email_key = lower($1)"
+        " order by username_key = lower($1) desc limit 1",
         name,
     )
     return await User.of(rows[0]["tenant_id"], id=rows[0]["id"]).first() if rows else None
