@@ -120,6 +120,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
                 limiter=rest_limiter(services.limits),
                 defer=deferred.take,
                 kept=DatabaseKeptAnswers(services.context),
+                watch=edge.presence.enter,
                 body_limit_bytes=settings.http.body_bytes_max,
             ),
         ],

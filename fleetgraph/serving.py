@@ -12,6 +12,7 @@ from fleetgraph import deferred
 from fleetgraph.app import create_app
 from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.endpoint import Endpoint
+from fleetgraph.presence import presence_workers
 from fleetgraph.server import HttpServer
 from fleetgraph.services import Services
 from fleetgraph.settings import Settings
@@ -40,6 +41,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
         [
             Periodic("http beat", outages.BEAT_SECONDS, partial(_beat, system)),
             Periodic("deferred", deferred.PERIOD_SECONDS, partial(spool.step, system)),
+            *presence_workers(endpoint.edge.presence, system),
         ]
     )
     supervisor.start()

@@ -19,6 +19,7 @@ from rest_compat.endpoints import Endpoint
 from rest_compat.executing import Engine, Operation
 from rest_compat.kept_answers import KeptAnswers
 from rest_compat.problem import Kind, problem_response
+from rest_compat.streams import Watch, unwatched
 
 _log: Final = logging.getLogger("fleetgraph.rest")
 _API: Final = "/api/v1"
@@ -37,6 +38,7 @@ def build_routes(
     defer: Defer | None = None,
     etag_of: EtagOf | None = None,
     kept: KeptAnswers | None = None,
+    watch: Watch = unwatched,
     body_limit_bytes: int = 16 * 1024 * 1024,
     log: logging.Logger = _log,
 ) -> list[Route]:
@@ -53,6 +55,7 @@ def build_routes(
         defer,
         etag_of,
         kept,
+        watch,
         body_limit_bytes,
         log,
     )

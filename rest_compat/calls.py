@@ -26,7 +26,7 @@ from rest_compat.executing import FailedLater, Operation, Unexpected
 from rest_compat.inputs import read_variables
 from rest_compat.kept_answers import KeptAnswers, answer_once
 from rest_compat.problem import TRANSIENT, invalid_variable, problem_response, rate_headers
-from rest_compat.streams import streamed
+from rest_compat.streams import Watch, streamed
 
 USER_AGENT_CHARS_MAX = 300
 PATIENCE_SECONDS = 8.0
@@ -81,6 +81,7 @@ class Edge:
     defer: Defer | None
     etag_of: EtagOf | None
     kept: KeptAnswers | None
+    watch: Watch
     body_limit_bytes: int
     log: logging.Logger
 
@@ -166,7 +167,7 @@ async def _perform(edge: Edge, call: Call) -> Response:
     async def work() -> Response:
         if endpoint.is_subscription:
             events = await call.operation.follow(given, context)
-            return streamed(endpoint, events, request, call.request_id, caller.expires_at)
+            return streamed(endpoint, events, request, call.request_id, caller, edge.watch)
         data = await call.operation.run(given, context)
         return to_response(endpoint, data, request, call.request_id)
 

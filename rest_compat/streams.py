@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from math import inf
 from typing import Any, Final
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Send
 
+from core.callers import Caller
 from core.clock import SystemClock
 from core.errors import AppError, Unauthenticated
 from rest_compat.answers import NDJSON_MEDIA_TYPE, written
@@ -31,7 +32,17 @@ TRANSPORT: Final = "fleetgraph.transport"
 """The name under which a server hands the connection's transport to the application, in the
 scope's extensions: ASGI has no word for cutting a connection whose client does not read."""
 
+ACCESS_ENDED: Final = "Your access has ended"
+
+Watch = Callable[[Caller, Callable[[], None]], Callable[[], None]]
+"""Calls the function once the caller's access has ended; what it returns takes that back."""
+
 _LINE_BREAKS: Final = re.compile(r"[\r\n\0]+")
+
+
+def unwatched(caller: Caller, end: Callable[[], None]) -> Callable[[], None]:
+    """Watch nothing."""
+    return lambda: None
 
 
 def streamed(
@@ -39,9 +50,10 @@ def streamed(
     events: AsyncIterator[Mapping[str, Any]],
     request: Request,
     request_id: str,
-    expires_at: datetime | None,
+    caller: Caller,
+    watch: Watch,
 ) -> StreamingResponse:
-    """Return the answer that follows a subscription until it, the caller or the credential ends.
+    """Return the answer that follows a subscription until it, the client or the access ends.
 
     An error is the last thing told: the event `error`, or the last line, with a problem. A
     subscription that ends by itself ends with the event `complete`. Who reads nothing is cut.
@@ -49,7 +61,7 @@ def streamed(
     is_sse = endpoint.answering.codec is Codec.SSE
     return _Stream(
         request.scope.get("extensions", {}).get(TRANSPORT),
-        _frames(endpoint, events, request_id, expires_at),
+        _frames(endpoint, events, request_id, caller, watch),
         media_type=SSE_MEDIA_TYPE if is_sse else NDJSON_MEDIA_TYPE,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
@@ -82,7 +94,8 @@ async def _frames(
     endpoint: Endpoint,
     events: AsyncIterator[Mapping[str, Any]],
     request_id: str,
-    expires_at: datetime | None,
+    caller: Caller,
+    watch: Watch,
 ) -> AsyncIterator[bytes]:
     answering = endpoint.answering
     is_sse = answering.codec is Codec.SSE
@@ -90,12 +103,21 @@ async def _frames(
     yield alive  # what stands between must see that the answer has begun
     iterator = aiter(events)
     following = asyncio.ensure_future(anext(iterator))
+    ended = asyncio.Event()
+    ending = asyncio.ensure_future(ended.wait())
+    leave = watch(caller, ended.set)
     try:
         while True:
-            seconds = _seconds_until(expires_at)
+            seconds = _seconds_until(caller.expires_at)
             if seconds <= 0:
                 raise Unauthenticated("The access token has expired", expired=True)
-            done, _ = await asyncio.wait({following}, timeout=min(SILENCE_SECONDS, seconds))
+            done, _ = await asyncio.wait(
+                {following, ending},
+                timeout=min(SILENCE_SECONDS, seconds),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if ending in done:
+                raise Unauthenticated(ACCESS_ENDED)
             if not done:
                 yield alive
                 continue
@@ -108,8 +130,10 @@ async def _frames(
         problem = bytes(problem_response(error, request_id=request_id, answering=answering).body)
         yield b"event: error\ndata: " + problem + b"\n\n" if is_sse else problem + b"\n"
     finally:
+        leave()
+        ending.cancel()
         following.cancel()
-        await asyncio.wait({following})
+        await asyncio.wait({following, ending})
         close = getattr(iterator, "aclose", None)
         if close is not None:
             await close()

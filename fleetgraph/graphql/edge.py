@@ -9,6 +9,7 @@ from core.callers import Caller
 from core.clock import Clock
 from core.context import Context
 from core.rate_limits import NoRateLimits, RateLimiter
+from fleetgraph.presence import Presence
 from fleetgraph.setting_sections import GraphqlSettings
 from schema.execution.engine import Engine
 from schema.execution.requests import GraphQLRequest
@@ -37,3 +38,4 @@ class Edge:
     body_bytes_max: int
     origins: Sequence[str] = ()
     limits: RateLimiter = field(default_factory=NoRateLimits)
+    presence: Presence = field(default_factory=Presence)

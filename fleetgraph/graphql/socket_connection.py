@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -36,6 +36,7 @@ from fleetgraph.graphql.socket_messages import (
 from fleetgraph.graphql.socket_operations import Operation
 from fleetgraph.graphql.wheel import STEP_SECONDS, Wheel
 from fleetgraph.graphql.wires import Wire
+from rest_compat.streams import ACCESS_ENDED
 from schema.context import GraphQLContext
 from schema.execution.shared import LiveSubscriptions
 
@@ -63,6 +64,7 @@ class Connection:
         "_headers",
         "_is_introduced",
         "_is_over",
+        "_leave",
         "_leaving",
         "_operations",
         "_parts",
@@ -91,6 +93,7 @@ class Connection:
         self._remote_address = remote_address
         self._user_agent = user_agent_of(headers)
         self._caller: Caller | None = None
+        self._leave: Callable[[], None] | None = None
         self._is_introduced = False
         self._is_over = False
         self._pinged_at = 0.0
@@ -115,6 +118,8 @@ class Connection:
         finally:
             self._is_over = True
             self._parts.wheel.remove(self)
+            if self._leave is not None:
+                self._leave()
             self.wire.on_room = None
             await self._end_operations()
 
@@ -122,6 +127,9 @@ class Connection:
         """End the connection."""
         self._is_over = True
         self.wire.close(code, reason)
+
+    def _end_access(self) -> None:
+        self.close(CloseCode.FORBIDDEN, ACCESS_ENDED)
 
     # Messages --------------------------------------------------------------------------------
 
@@ -156,6 +164,7 @@ class Connection:
             raise Violation(CloseCode.TRY_AGAIN_LATER, reason) from None
         self._headers = {}  # they hold a credential
         self._caller = caller
+        self._leave = self._parts.edge.presence.enter(caller, self._end_access)
         self.wire.write(_ACKNOWLEDGEMENT)
         self.on_due()
 

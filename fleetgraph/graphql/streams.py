@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from graphql import OperationType
@@ -19,7 +20,7 @@ from fleetgraph.graphql.multipart import Multipart
 from fleetgraph.graphql.negotiation import Stream
 from fleetgraph.graphql.outlet import Framing, Outlet
 from fleetgraph.graphql.sse import Sse
-from rest_compat.streams import TRANSPORT
+from rest_compat.streams import ACCESS_ENDED, TRANSPORT
 from schema.context import GraphQLContext
 from schema.execution.documents import Prepared
 from schema.execution.shared import LiveSubscriptions, Ticket
@@ -92,6 +93,8 @@ class Streams:
         if transport is not None:
             _limit_send_buffer(transport)
         expiry = self._expiry(outlet, context)
+        ended = partial(outlet.fail, _only_errors(Unauthenticated(ACCESS_ENDED)))
+        leave = self._edge.presence.enter(context.ctx.caller, ended)
         tasks = [
             asyncio.create_task(self._write(exchange, framing, outlet, ticket)),
             asyncio.create_task(_until_gone(exchange.receive)),
@@ -103,6 +106,7 @@ class Streams:
                 transport.abort()
                 await tasks[1]  # the server wants to know of the end before we return
         finally:
+            leave()
             if expiry is not None:
                 expiry.cancel()
             for task in tasks:

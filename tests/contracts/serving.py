@@ -91,6 +91,7 @@ class Api:
                     limiter=rest_limiter(ctx.limits),
                     defer=self.defer,
                     kept=DatabaseKeptAnswers(lambda caller: self.context(caller, "-", "")),
+                    watch=edge.presence.enter,
                 ),
             ]
         )

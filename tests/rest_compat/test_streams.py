@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from core.callers import NOBODY, Caller, Role
 from core.clock import SystemClock
+from core.events import AccessChanged
+from fleetgraph.presence import Presence
 from rest_compat import streams
 from rest_compat.catalog import load_catalog
 from rest_compat.endpoints import Endpoint
+from rest_compat.streams import unwatched
 from tests.fleetgraph.graphql.wired import eventually, serving
 from tests.rest_compat.family_schema import toy
 
@@ -46,7 +51,7 @@ class Source:
 async def test_who_leaves_a_silent_stream_leaves_nothing_running(endpoint: Endpoint) -> None:
     source = Source()
     source.queue.put_nowait({"ticks": 1, "_id": "a\nb", "_event": "tick"})
-    frames = streams._frames(endpoint, source.events(), "r", None)
+    frames = streams._frames(endpoint, source.events(), "r", NOBODY, unwatched)
     before = asyncio.all_tasks()
     assert await anext(frames) == b":\n\n"
     assert await anext(frames) == b"id: a b\nevent: tick\ndata: 1\n\n"
@@ -64,7 +69,7 @@ async def test_a_silent_stream_shows_that_it_lives(
 ) -> None:
     monkeypatch.setattr(streams, "SILENCE_SECONDS", 0.01)
     source = Source()
-    frames = streams._frames(endpoint, source.events(), "r", None)
+    frames = streams._frames(endpoint, source.events(), "r", NOBODY, unwatched)
     assert [await anext(frames) for _ in range(3)] == [b":\n\n"] * 3
     source.queue.put_nowait({"ticks": 2})
     while (frame := await anext(frames)) == b":\n\n":
@@ -78,14 +83,30 @@ async def test_a_stream_ends_with_the_callers_token(endpoint: Endpoint) -> None:
     source = Source()
     source.queue.put_nowait({"ticks": 1})
     expires_at = SystemClock().now() + timedelta(seconds=0.3)
+    caller = replace(NOBODY, expires_at=expires_at)
     async with asyncio.timeout(10):
-        frames = [
-            frame async for frame in streams._frames(endpoint, source.events(), "r", expires_at)
-        ]
+        told = streams._frames(endpoint, source.events(), "r", caller, unwatched)
+        frames = [frame async for frame in told]
     assert frames[1] == b"data: 1\n\n"
     assert frames[-1].startswith(b"event: error\n")
     assert b'"UNAUTHENTICATED"' in frames[-1]
     assert source.is_closed
+
+
+async def test_a_stream_ends_with_the_callers_access(endpoint: Endpoint) -> None:
+    source, presence = Source(), Presence()
+    source.queue.put_nowait({"ticks": 1})
+    caller = Caller(Role.AGENT, 1, agent_id=7)
+    frames = streams._frames(endpoint, source.events(), "r", caller, presence.enter)
+    async with asyncio.timeout(10):
+        assert [await anext(frames) for _ in range(2)][1] == b"data: 1\n\n"
+        assert presence.open_count == 1
+        presence.end_changed(AccessChanged(1, agent_id=7))
+        (last,) = [frame async for frame in frames]
+    assert last.startswith(b"event: error\n")
+    assert b'"UNAUTHENTICATED"' in last
+    assert source.is_closed
+    assert presence.open_count == 0
 
 
 async def test_a_client_that_reads_nothing_is_cut(
@@ -97,7 +118,7 @@ async def test_a_client_that_reads_nothing_is_cut(
         source.queue.put_nowait({"ticks": "x" * 100_000})
 
     async def stream(request: Request) -> Response:
-        return streams.streamed(endpoint, source.events(), request, "r", None)
+        return streams.streamed(endpoint, source.events(), request, "r", NOBODY, unwatched)
 
     app = Starlette(routes=[Route("/x", stream)])
     async with serving(app) as (port, server):
