@@ -11,6 +11,7 @@ from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
 from workers import audit_chain, retention, sessions
+from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
 from workers.ingest import Ingest
@@ -55,4 +56,5 @@ def make_workers(
         ),
     }
     wanted = set(names)
-    return [make() for name, make in makers.items() if name in wanted]
+    found = [make() for name, make in makers.items() if name in wanted]
+    return [*found, AccessChanges(system)] if "ingest" in wanted else found

@@ -26,7 +26,6 @@ alter table agent
     add tags jsonb not null default '{}',
     add location varchar(200) not null default '';
 create index agent_by_fleet on agent (tenant_id, fleet_id);
-create index agent_by_tag on agent using gin (tags);
 create index agent_by_name on agent (tenant_id, name, id);
 """
 
