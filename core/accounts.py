@@ -8,14 +8,14 @@ from typing import Final
 
 from core.callers import Role
 from core.errors import InvalidInput
+from core.password_rules import check_password
 from core.ranks import check_is_of_people
 
 USERNAME_CHARS_MIN: Final = 3
 USERNAME_CHARS_MAX: Final = 100
 EMAIL_CHARS_MAX: Final = 254
 FULL_NAME_CHARS_MAX: Final = 200
-PASSWORD_CHARS_MIN: Final = 12
-_EMAIL: Final = re.compile(r"[^\s@]+@[^\s@]+")
+_EMAIL: Final = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,9 @@ class NewUser:
             email=check_email(self.email, field("email")),
             full_name=check_full_name(self.full_name, field("fullName")),
         )
-        if len(found.password) < PASSWORD_CHARS_MIN:
-            raise InvalidInput(
-                field("password"),
-                f"must have at least {PASSWORD_CHARS_MIN} characters",
-                limit=PASSWORD_CHARS_MIN,
-            )
+        check_password(
+            found.password, field("password"), username=found.username, email=found.email
+        )
         return found
 
 

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+
+from core.errors import Unavailable
+from core.password_rules import normalised
+
+WAITING_MAX: Final = 64
+RETRY_SECONDS: Final = 5
+_NOTHING: Final = f"${'A' * 22}${'A' * 43}"
+"""A salt and a digest of zeros: no password that anybody knows has them."""
+
+T = TypeVar("T")
 
 
 class Passwords:
     """Hashes and verifies with bounded concurrency, so that logins cannot starve the rest.
 
-    One hash takes 64 MiB and about 0.1 s of a core by default; tests pass cheaper figures.
+    One hash takes 64 MiB and about 0.2 s of one core by default; tests pass cheaper figures. A
+    core is left for everything else. Who would have to wait behind `waiting_max` others is
+    refused with Unavailable at once.
     """
 
     def __init__(
@@ -19,39 +35,51 @@ class Passwords:
         *,
         time_cost: int = 3,
         memory_kib: int = 65_536,
-        parallelism: int = 4,
-        concurrent_max: int = 2,
+        parallelism: int = 1,
+        concurrent_max: int | None = None,
+        waiting_max: int = WAITING_MAX,
     ) -> None:
         self._hasher = PasswordHasher(
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism
         )
-        self._slots = asyncio.Semaphore(concurrent_max)
-        self._decoy: str | None = None
+        self._decoy = f"$argon2id$v=19$m={memory_kib},t={time_cost},p={parallelism}{_NOTHING}"
+        threads = concurrent_max or max(1, (os.cpu_count() or 1) - 1)
+        # Threads of their own: what is cancelled while it runs still counts against the bound.
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
+        self._open = 0
+        self._open_max = threads + waiting_max
 
     async def hash(self, password: str) -> str:
         """Return the encoded argon2id hash."""
-        async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+        return await self._run(lambda: self._hasher.hash(_bytes(password)))
 
     async def verify(self, encoded: str | None, password: str) -> bool:
         """Whether `password` matches; without a hash it takes as long and says no.
 
         So an unknown user costs the same time as a wrong password.
         """
-        if encoded is None:
-            if self._decoy is None:
-                self._decoy = await self.hash("no such user")
-            await self._matches(self._decoy, password)
-            return False
-        return await self._matches(encoded, password)
+        return await self._matches(encoded or self._decoy, password) and encoded is not None
 
     def needs_rehash(self, encoded: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(encoded)
 
     async def _matches(self, encoded: str, password: str) -> bool:
-        async with self._slots:
-            try:
-                return await asyncio.to_thread(self._hasher.verify, encoded, password)
-            except (VerificationError, InvalidHashError):
-                return False
+        try:
+            return await self._run(lambda: self._hasher.verify(encoded, _bytes(password)))
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._open >= self._open_max:
+            raise Unavailable("the check of passwords", retry_after_seconds=RETRY_SECONDS)
+        self._open += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._open -= 1
+
+
+def _bytes(password: str) -> bytes:
+    # Half characters are no text, but a password of them is wrong, not a failure of ours.
+    return normalised(password).encode("utf-8", "surrogatepass")

@@ -13,6 +13,7 @@ from core.context import Context
 from core.errors import Conflict, Forbidden, InvalidInput
 from core.fence import ALL_TENANTS, fence
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
+from core.password_rules import check_password
 from core.rate_limits import RateScope
 from models.connection import fetch
 from models.tenants import (
@@ -28,7 +29,6 @@ from models.users import User, add_user, find_login, refuse_taken
 
 FIRST_TENANT = "default"
 OWNER_USERNAME = "admin"
-PASSWORD_CHARS_MIN = 8
 NAME_CHARS_MAX: Final = 200
 _LOCK = 0x626F6F74  # "boot": two programs that start together make one tenant
 
@@ -50,12 +50,7 @@ async def bootstrap(
             return tenant
     if "@" not in admin_email or len(admin_email) > 254:
         raise InvalidInput("admin_email", "is not an e-mail address")
-    if len(admin_password) < PASSWORD_CHARS_MIN:
-        raise InvalidInput(
-            "admin_password",
-            f"must have at least {PASSWORD_CHARS_MIN} characters",
-            limit=PASSWORD_CHARS_MIN,
-        )
+    check_password(admin_password, "admin_password", username=OWNER_USERNAME, email=admin_email)
     password_hash = await ctx.passwords.hash(admin_password)
     async with unit_of_work(ctx) as work:
         await fetch("select pg_advisory_xact_lock($1)", _LOCK)
