@@ -176,6 +176,17 @@ async def audited_tenants() -> list[int]:
     return [row["id"] for row in found]
 
 
+async def tenant_called(text: str) -> int | None:
+    """Return the id of the tenant with this uuid or name."""
+    async with rows_connection() as connection:
+        found = await connection.fetchval(
+            "select id from tenant where uuid::text = lower($1) or name = $1"
+            " order by uuid::text = lower($1) desc, id limit 1",
+            text,
+        )
+    return None if found is None else int(found)
+
+
 async def start_of(connection: Any, tenant_id: int) -> int:
     """Return the position behind which the tenant's rows begin."""
     return int(

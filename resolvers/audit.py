@@ -14,7 +14,7 @@ from core.audit_chain import Checkpoint, SignatureCheck, Signer
 from core.audit_files import header_line, item_line
 from core.audit_verification import ChainCheck
 from core.context import Context
-from core.errors import InvalidInput
+from core.errors import InvalidInput, NotFound
 from core.paging import Slice, page_size
 from core.rate_limits import RateScope
 from models import audit, audit_chain
@@ -107,6 +107,19 @@ async def list_audited_tenants(ctx: Context) -> list[int]:
     """Return the tenants that may have a log; 0 is the installation."""
     with database_errors():
         return await audit_chain.audited_tenants()
+
+
+@allow(Permission.SYSTEM)
+async def find_audited_tenant(ctx: Context, text: str) -> int:
+    """Return the id of a tenant by id, uuid or name; 0 is the installation. Raises NotFound."""
+    with database_errors():
+        if text.isdecimal():
+            found = int(text) if int(text) in await audit_chain.audited_tenants() else None
+        else:
+            found = await audit_chain.tenant_called(text)
+    if found is None:
+        raise NotFound("tenant", text)
+    return found
 
 
 @allow(Permission.SYSTEM)

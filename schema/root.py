@@ -12,7 +12,7 @@ from strawberry.types.execution import ExecutionContext
 from schema.accounts import AccountMutation, AccountQuery
 from schema.agents import AgentQuery, AgentSubscription
 from schema.api_keys import ApiKeyMutation, ApiKeyQuery
-from schema.audit import AuditMutation, AuditQuery
+from schema.audit import AuditQuery, AuditSubscription
 from schema.auth import AuthMutation, AuthQuery
 from schema.context import GraphQLContext
 from schema.current_states import CurrentStateMutation, CurrentStateQuery
@@ -66,7 +66,6 @@ class Mutation(
     UserMutation,
     ApiKeyMutation,
     TenantMutation,
-    AuditMutation,
     FleetMutation,
     RegisterMutation,
 ):
@@ -74,7 +73,7 @@ class Mutation(
 
 
 @strawberry.type
-class Subscription(ReadingSubscription, AgentSubscription):
+class Subscription(ReadingSubscription, AgentSubscription, AuditSubscription):
     """What can be followed."""
 
 

@@ -18,10 +18,16 @@ LIBRARIES = {
         "fleetgraph/services.py",  # the pool's type
         "workers/retention.py",  # the pool's type
     ),
-    "cryptography": ("core/public_keys.py", "core/sealing.py", "fleetgraph/simulator/"),
+    "cryptography": (
+        "core/token_keys.py",
+        "core/audit_chain.py",
+        "core/public_keys.py",
+        "core/sealing.py",
+        "fleetgraph/simulator/",
+    ),
     "gmqtt": ("workers/mqtt.py", "fleetgraph/simulator/"),
     "httpx": ("fleetgraph/simulator/",),
-    "jwt": ("core/tokens.py",),
+    "jwt": ("core/tokens.py", "core/token_keys.py"),
     "limits": ("fleetgraph/limits.py",),
     "platformdirs": ("fleetgraph/places.py",),
     "prometheus_client": (

@@ -144,6 +144,8 @@ async def test_every_operation_of_the_catalog_answers_its_graphql_data(
         sent = dict(await case if isawaitable(case) else case)
         given = dict.fromkeys(names_in_path(endpoint.path), str(world.agent.uuid))
         given |= sent.pop("path", {})
+        if endpoint.is_subscription:
+            continue  # streams have tests of their own
         is_agents = endpoint.auth.value == "AGENT"
         credential = {"x-device-api-key": key} if is_agents else {"authorization": token}
         if endpoint.auth.value == "NONE":
