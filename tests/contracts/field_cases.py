@@ -24,6 +24,14 @@ def _agent(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
     return {"agentUuid": it.uuid}
 
 
+def _fleet(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    return {"uuid": str(it.fleet.id)}
+
+
+def _members(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    return {**_fleet(it, _me), "select": {"uuid": it.uuid}}
+
+
 AGENTS: dict[str, Arguments] = {
     "Query.agent": lambda it, _: {"uuid": it.uuid},
     "Query.agents": nothing,
@@ -67,10 +75,107 @@ ACCOUNTS: dict[str, Arguments] = {
     "Mutation.login": lambda _, me: {"username": me.spare.username, "password": PASSWORD},
 }
 
-FIELDS: dict[str, Arguments] = {**AGENTS, **PROVISIONING, **ACCOUNTS}
+PEOPLE: dict[str, Arguments] = {
+    "Query.users": nothing,
+    "Query.people": nothing,
+    "Query.user": lambda it, _: {"id": str(it.spare.id)},
+    "Mutation.createUser": lambda it, _: {"user": _new_user(it)},
+    "Mutation.updateUser": lambda it, _: {
+        "id": str(it.spare.id),
+        "changes": {"fullName": "another"},
+    },
+    "Mutation.deleteUser": lambda it, _: {"id": str(it.spare.id)},
+    "Query.apiKeys": nothing,
+    "Mutation.createApiKey": lambda _it, _me: {"name": "one more", "scopes": ["api-key:create"]},
+    "Mutation.revokeApiKey": lambda it, _: {"id": str(it.api_key_id)},
+}
+
+
+def _new_user(it: Tenancy) -> dict[str, Any]:
+    name = f"one.more.{it.ctx.ids.secret_hex(4)}"
+    return {
+        "username": name,
+        "email": f"{name}@example.com",
+        "password": "a battery of correct horses",
+        "role": "viewer",
+    }
+
+
+TENANTS: dict[str, Arguments] = {
+    "Query.tenant": nothing,
+    "Query.tenants": nothing,
+    "Mutation.renameTenant": lambda it, _: {"name": f"plant {it.ctx.ids.secret_hex(4)}"},
+    "Mutation.createTenant": lambda it, _: {
+        "name": f"plant {it.ctx.ids.secret_hex(4)}",
+        "ownerEmail": f"{it.ctx.ids.secret_hex(4)}@example.com",
+    },
+}
+
+SESSIONS: dict[str, Arguments] = {
+    "Query.mySessions": nothing,
+    "Query.sessionsOfUser": lambda it, _: {"userId": str(it.spare.id)},
+    "Mutation.refresh": lambda _, me: {"refreshToken": me.refresh_token},
+    "Mutation.logout": nothing,
+    "Mutation.revokeSession": lambda it, _: {"id": str(it.session_id)},
+    "Mutation.revokeOtherSessions": nothing,
+}
+
+FLEETS: dict[str, Arguments] = {
+    "Query.fleet": _fleet,
+    "Query.fleets": nothing,
+    "Mutation.createFleet": lambda it, _: {"fleet": {"name": f"one more {it.mark}"}},
+    "Mutation.updateFleet": lambda it, _: {**_fleet(it, _), "fleet": {"location": "elsewhere"}},
+    "Mutation.deleteFleet": _fleet,
+    "Mutation.addAgentsToFleet": lambda it, _: {**_members(it, _), "move": True},
+    "Mutation.removeAgentsFromFleet": _members,
+}
+
+REGISTER: dict[str, Arguments] = {
+    "Query.tagKeys": nothing,
+    "Query.tagValues": lambda _it, _me: {"key": "site"},
+    "Mutation.updateAgent": lambda it, _: {"uuid": it.uuid, "changes": {"location": "elsewhere"}},
+    "Mutation.setAgentActive": lambda it, _: {"uuid": it.uuid, "isActive": False},
+    "Mutation.deleteAgent": lambda it, _: {"uuid": it.uuid},
+    "Mutation.setAgentTags": lambda it, _: {"uuid": it.uuid, "set": {"line": "4"}},
+    "Mutation.replaceAgentTags": lambda it, _: {"uuid": it.uuid, "tags": {"line": "4"}},
+    "Mutation.removeAgentTag": lambda it, _: {"uuid": it.uuid, "key": "site"},
+    "Mutation.changeTags": lambda it, _: {"select": {"uuids": [it.uuid]}, "set": {"line": "4"}},
+}
+
+FIELDS: dict[str, Arguments] = {
+    **AGENTS,
+    **PROVISIONING,
+    **ACCOUNTS,
+    **PEOPLE,
+    **TENANTS,
+    **SESSIONS,
+    **FLEETS,
+    **REGISTER,
+}
+
+_FILTERED: list[Arguments] = [
+    lambda it, _: {"filter": {"fleetUuid": str(it.fleet.id)}},
+    lambda it, _: {"filter": {"selector": f"site={it.mark}"}},
+    lambda it, _: {"filter": {"text": it.uuid}},
+]
+_SELECTED: list[Arguments] = [
+    lambda it, me: {**_fleet(me, me), "select": {"uuid": it.uuid}},
+    lambda it, me: {**_fleet(me, me), "select": {"uuids": [it.uuid]}},
+    lambda it, me: {**_fleet(me, me), "select": {"fleetUuid": str(it.fleet.id)}},
+    lambda it, me: {**_fleet(me, me), "select": {"selector": f"site={it.mark}"}},
+]
 
 MORE: dict[str, list[Arguments]] = {
-    "Query.agents": [lambda _it, _me: {"first": 2}],
+    "Query.agents": _FILTERED,
+    "Query.agentPage": _FILTERED,
+    "Mutation.addAgentsToFleet": _SELECTED,
+    "Mutation.removeAgentsFromFleet": _SELECTED,
+    "Mutation.changeTags": [
+        lambda it, _: {"select": {"uuid": it.uuid}, "set": {"line": "4"}},
+        lambda it, _: {"select": {"fleetUuid": str(it.fleet.id)}, "set": {"line": "4"}},
+        lambda it, _: {"select": {"selector": f"site={it.mark}"}, "set": {"line": "4"}},
+        lambda _it, _me: {"select": {"selector": "!nothing"}, "set": {"line": "4"}},
+    ],
     "Mutation.registerAgent": [
         lambda it, me: {
             "agent": {**me.stranger.words(), "uuid": it.uuid},

@@ -10,11 +10,10 @@ from uuid import UUID
 
 from core.access import SCOPES, Permission
 from core.audit import AuditEntry, AuditType
-from core.callers import Caller, Role
+from core.callers import NOBODY, Caller, Role
 from core.context import Context
 from core.ids import secret_hash
 from models.agents import Agent
-from models.api_keys import ApiKey
 from models.audit import append_audit
 from models.connection import fetch
 from models.current_states import CurrentState
@@ -24,12 +23,14 @@ from models.mqtt_accounts import put_account
 from models.target_states import TargetState
 from models.users import User
 from resolvers.agent_events import record_agent_event
+from resolvers.api_keys import create_api_key
+from resolvers.auth import login
 from resolvers.device_logs import upload_logs
 from resolvers.provisioning import create_provisioning_key
 from tests.contracts import tenant_rows
 from tests.contracts.newcomer import Newcomer
 from tests.contracts.serving import Api, give_key, sign_in
-from tests.factories import make_agent, make_tenant
+from tests.factories import make_agent, make_tenant, make_user
 from tests.schema.asking import as_agent, record
 
 PASSWORD = "correct horse battery"
@@ -60,6 +61,7 @@ class Tenancy:
     authorizations: dict[Role, str]
     spare: User
     session_id: UUID
+    refresh_token: str
     agent: Agent
     device_key: str
     fleet: Fleet
@@ -123,13 +125,11 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
     owner = people[Role.OWNER]
     ctx = ctx.acting_as(replace(ctx.caller, user_id=owner.id))
     await _name_tenant(ctx, mark)
-    spare, _ = await sign_in(
-        ctx,
-        username=f"spare-{mark}",
-        email=f"spare.{mark}@example.com",
-        role=Role.VIEWER,
-        full_name=mark,
+    spare = await make_user(
+        ctx, PASSWORD, username=f"spare-{mark}", email=f"spare.{mark}@example.com", full_name=mark
     )
+    session = await login(ctx.acting_as(NOBODY), spare.username, PASSWORD)
+    assert session.refresh_token
     fleet = await _fleet(ctx, mark)
     agent = await make_agent(
         ctx,
@@ -146,23 +146,21 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
     await newcomer.register(ctx, key.key)
     invitation, token = await _invitation(ctx, mark)
     api_keys = {
-        scope: await give_api_key(ctx, owner, f"{scope} {mark}", [scope]) for scope in SCOPES
+        scope: (await create_api_key(ctx, f"{scope} {mark}", scopes=[scope])).text
+        for scope in SCOPES
     }
-    await give_api_key(ctx, spare, f"spare {mark}", ["device:read"])
-    (api_key,) = await ApiKey.of(ctx.tenant_id, user_id=spare.id)
+    whole_api_key = await create_api_key(ctx, f"whole {mark}", description=mark, scopes=SCOPES)
     device_key = await give_key(ctx, agent)
     await _history(ctx, agent, mark)
     await _rest(ctx, agent, spare, mark)
-    (session, *_) = await fetch(
-        "select id from session where tenant_id = $1 and user_id = $2", ctx.tenant_id, spare.id
-    )
     return Tenancy(
         ctx=ctx,
         mark=mark,
         people=people,
         authorizations=authorizations,
         spare=spare,
-        session_id=session["id"],
+        session_id=session.session_id,
+        refresh_token=session.refresh_token,
         agent=agent,
         device_key=device_key,
         fleet=fleet,
@@ -172,26 +170,10 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         stranger=Newcomer(ctx, f"stranger {mark}"),
         invitation=invitation,
         invitation_token=token,
-        api_key_id=api_key.id,
+        api_key_id=whole_api_key.id,
         api_keys=api_keys,
-        whole_api_key=await give_api_key(ctx, owner, f"whole {mark}", [*SCOPES]),
+        whole_api_key=whole_api_key.text,
     )
-
-
-async def give_api_key(ctx: Context, user: User, name: str, scopes: list[str]) -> str:
-    """Return the text of a new API key of a person."""
-    text = f"fg_{ctx.ids.secret_hex(32)}"
-    await ApiKey.create(
-        id=ctx.ids.uuid(),
-        tenant_id=ctx.tenant_id,
-        user_id=user.id,
-        name=name,
-        key_hash=secret_hash("api-key", text),
-        key_prefix=text[:10],
-        scopes=scopes,
-        created_at=ctx.clock.now(),
-    )
-    return text
 
 
 async def _name_tenant(ctx: Context, mark: str) -> None:
@@ -263,9 +245,5 @@ async def _rest(ctx: Context, agent: Agent, spare: User, mark: str) -> None:
         "agent_uuid": agent.uuid,
         "user_id": spare.id,
     }
-    empty = await tenant_rows.empty_tables(ctx.tenant_id)
-    for table in sorted(empty, key=lambda name: name != "session"):  # others refer to it
+    for table in await tenant_rows.empty_tables(ctx.tenant_id):
         await tenant_rows.fill(table, known, mark, ctx.clock.now(), ctx.ids)
-        if table == "session":
-            (row,) = await fetch("select id from session where tenant_id = $1", ctx.tenant_id)
-            known["session_id"] = row["id"]
