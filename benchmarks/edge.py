@@ -30,7 +30,7 @@ from core.policy import BrokerAddress
 from core.readings import SeriesColumns, SeriesInfo
 from fleetgraph.services import Services, open_services
 from fleetgraph.serving import serve_api
-from fleetgraph.setting_sections import DataSettings
+from fleetgraph.setting_sections import DataSettings, LimitSettings
 from fleetgraph.settings import Settings
 from models.agents import Agent
 from models.database import DatabaseUrl
@@ -54,7 +54,10 @@ async def main(facts: Facts) -> None:
     """Serve until killed, or until the profile is asked for."""
     logging.disable(logging.WARNING)
     folder = Path(facts.folder)
-    settings = Settings(data=DataSettings(dir=folder, secret=SecretStr(facts.secret)))
+    settings = Settings(
+        data=DataSettings(dir=folder, secret=SecretStr(facts.secret)),
+        limit=LimitSettings(global_per_minute=1_000_000_000),
+    )
     url = DatabaseUrl.parse(facts.dsn)
     async with open_services(
         settings, url, secret=facts.secret, data_dir=folder, broker=BrokerAddress(), alone=True

@@ -80,6 +80,7 @@ async def _program(stack: Stack) -> AsyncIterator[int]:
         "FLEETGRAPH_DATA_SECRET": SECRET,
         "FLEETGRAPH_DATA_DIR": str(stack.folder / "program"),
         "FLEETGRAPH_LOG_LEVEL": "warning",
+        "FLEETGRAPH_LIMIT_GLOBAL_PER_MINUTE": "1000000000",
     }
     commands = (["serve", "--port", str(port)], ["work", "ingest", "liveness"])
     processes = [

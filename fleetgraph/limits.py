@@ -107,7 +107,7 @@ class MemoryWindows:
     """Windows of this process.
 
     Not the memory storage of `limits`: at every call that starts a look at all keys, each in a
-    thread, and there it cost 150 µs of the processor where this costs two.
+    thread, and it took 150 µs of the processor where this takes four.
     """
 
     def __init__(
