@@ -25,6 +25,8 @@ VERIFIED_MAX = 10_000
 """Tokens whose signature was checked lately; checking costs ten times what all else here does."""
 
 _INVALID = "The access token is not valid"
+_UNREADABLE = (KeyError, ValueError, TypeError, OverflowError, OSError, RecursionError)
+"""What reading claims raises that are not what they should be; OSError is of dates too far off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Tokens:
     def _checked(self, token: str) -> AccessToken:
         try:
             return self._decoded(token)
-        except (jwt.PyJWTError, KeyError, ValueError, TypeError, OverflowError, RecursionError):
+        except (*_UNREADABLE, jwt.PyJWTError):
             raise Unauthenticated(_INVALID) from None
 
     def _decoded(self, token: str) -> AccessToken:

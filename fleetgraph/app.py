@@ -34,6 +34,7 @@ from fleetgraph.security_headers import SecurityHeaders
 from fleetgraph.services import Services
 from fleetgraph.setting_sections import GraphqlSettings
 from fleetgraph.settings import Settings
+from fleetgraph.token_keys import jwks_route
 from rest_compat.adapter import build_routes
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.openapi import build_openapi
@@ -110,6 +111,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
             *endpoint.routes(GRAPHQL_PATH),
             *probe_routes(services.clock),
             *page_routes(),
+            jwks_route(services.tokens),
             Route("/openapi.json", openapi_document),
             *build_routes(
                 catalog,

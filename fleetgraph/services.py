@@ -24,6 +24,7 @@ from core.rate_limits import RateLimiter
 from core.tokens import Tokens
 from fleetgraph.limits import open_limiter
 from fleetgraph.settings import Settings
+from fleetgraph.token_keys import tokens_of
 from models.database import DatabaseUrl, close_rows, open_pool, open_rows
 from models.notifications import PostgresPubSub
 from models.timeseries.live import JournalHub
@@ -94,6 +95,7 @@ async def open_services(
     `is_demo` lets everybody register, unless the settings say otherwise.
     """
     clock = SystemClock()
+    tokens = tokens_of(settings, secret, clock)
     policy = policy_of(settings, broker, is_demo=is_demo)
     async with AsyncExitStack() as stack:
         await open_rows(url, pool_size=settings.database.pool_size)
@@ -117,7 +119,7 @@ async def open_services(
             pool=pool,
             readings=store,
             live=hub,
-            tokens=Tokens(secret, clock, ttl_seconds=settings.token.ttl_seconds),
+            tokens=tokens,
             passwords=Passwords(),
             secrets=secrets,
             policy=policy,
