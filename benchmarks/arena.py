@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from benchmarks.people import SECRET, access_token_of
 from core.callers import Role
 from core.clock import SystemClock
 from core.ids import RandomIds
-from core.tokens import Tokens
 from fleetgraph.embedded.ports import find_free_port
 from fleetgraph.embedded.postgres import EmbeddedPostgres
 from models.agents import Agent, ProvisioningState
@@ -27,7 +27,6 @@ from models.database import DatabaseUrl, close_rows, migrate, open_rows
 from models.tenants import Tenant
 from models.users import User
 
-SECRET = "benchmark-secret-of-no-value-anywhere"
 PEERS = Path(__file__).parent / "peers"
 _FIRST_PORT = 24_100
 _START_SECONDS_MAX = 60
@@ -158,8 +157,7 @@ async def _fill(count: int) -> tuple[int, list[UUID], str]:
         for number in range(count)
     ]
     await Agent.bulk_create(agents)
-    tokens = Tokens(SECRET, clock, ttl_seconds=86_400)
-    return tenant.id, [agent.uuid for agent in agents], tokens.issue(user.id, tenant.id)[0]
+    return tenant.id, [agent.uuid for agent in agents], await access_token_of(user)
 
 
 async def _install_peers() -> bool:

@@ -22,16 +22,14 @@ from gmqtt import Client
 from gmqtt.mqtt.constants import MQTTv311
 
 from benchmarks.ingest import START_MS, Variant, blast, done_after
+from benchmarks.people import SECRET, access_token_of
 from benchmarks.report import table, write
 from benchmarks.stack import Stack, running
-from core.clock import SystemClock
-from core.tokens import Tokens
 from fleetgraph.embedded.ports import find_free_port
 from fleetgraph.simulator.load import LoadOptions, LoadResult
 from fleetgraph.simulator.payloads import Payload
 from models.users import User
 
-SECRET = "benchmark-secret-of-no-value-anywhere"
 PROBES = 400
 PROBE_SECONDS = 0.05
 METRIC = "probe"
@@ -108,12 +106,12 @@ async def _program(stack: Stack) -> AsyncIterator[int]:
 
 
 async def _token(stack: Stack) -> str:
-    clock = SystemClock()
     user = await User.filter(username="admin").first()
     assert user is not None
     # The probe's agents belong to the benchmark's tenant, so its reader must as well.
-    await User.filter(id=user.id).update(tenant_id=stack.tenant_id)
-    return Tokens(SECRET, clock).issue(user.id, stack.tenant_id)[0]
+    user.tenant_id = stack.tenant_id
+    await user.save(update_fields=["tenant_id"])
+    return await access_token_of(user)
 
 
 async def _measure(

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
-from benchmarks.arena import SECRET, Arena, arena
+from benchmarks.arena import Arena, arena
 from benchmarks.http_load import load, post
 from benchmarks.memory import START_MS, FixedSeries, sine
+from benchmarks.people import SECRET
 from benchmarks.report import table, write
 from core.callers import Caller, Role
 from core.policy import BrokerAddress

@@ -10,6 +10,7 @@ from core.mqtt_topics import SUBSCRIPTIONS
 from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
+from resolvers.sessions import purge_ended_sessions
 from workers import audit_chain, retention, sessions
 from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
@@ -21,6 +22,7 @@ from workers.sessions import Sessions
 from workers.supervisor import Periodic, Worker
 
 LIVENESS_SECONDS = 10.0
+PURGE_SECONDS = 3_600.0
 NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain")
 
 
@@ -56,5 +58,9 @@ def make_workers(
         ),
     }
     wanted = set(names)
+    beside: dict[str, Worker] = {
+        "ingest": AccessChanges(system),
+        "retention": Periodic("purge", PURGE_SECONDS, partial(purge_ended_sessions, system)),
+    }
     found = [make() for name, make in makers.items() if name in wanted]
-    return [*found, AccessChanges(system)] if "ingest" in wanted else found
+    return found + [worker for name, worker in beside.items() if name in wanted]
