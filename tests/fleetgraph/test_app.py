@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 from starlette.testclient import TestClient
 
-from core.ids import RandomIds
-from fleetgraph.app import create_app
-from fleetgraph.settings import Settings
+from tests.fleetgraph.applications import app_of_nothing
 
 
 @pytest.fixture
 def client() -> TestClient:
-    parts: Any = SimpleNamespace(clock=None, ids=RandomIds(), context=None, take=None, limits=None)
-    return TestClient(create_app(parts, parts, Settings()), follow_redirects=False)
+    return TestClient(app_of_nothing(), follow_redirects=False)
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from core.clock import SystemClock
-from core.ids import RandomIds
-from core.rate_limits import NoRateLimits
-from fleetgraph.app import create_app
 from fleetgraph.origins import known_origins
 from fleetgraph.setting_sections import HttpSettings
-from fleetgraph.settings import Settings
+from tests.fleetgraph.applications import app_of_nothing
 
 PAGE = "https://page.test"
 SHARED = ["/api/v1/agents", "/graphql", "/openapi.json"]
@@ -23,10 +18,7 @@ SHARED = ["/api/v1/agents", "/graphql", "/openapi.json"]
 
 @cache
 def client(**http: Any) -> TestClient:
-    parts: Any = SimpleNamespace(
-        clock=SystemClock(), ids=RandomIds(), context=None, take=None, limits=NoRateLimits()
-    )
-    return TestClient(create_app(parts, parts, Settings(http=HttpSettings(**http))))
+    return TestClient(app_of_nothing(**http))
 
 
 def preflight(of: TestClient, path: str, origin: str = PAGE, **asked: str) -> Any:

@@ -7,51 +7,20 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from io import StringIO
-from types import SimpleNamespace
-from typing import Any
 
 import httpx
 import pytest
 import structlog
 from websockets.asyncio.client import connect
 
-from core.callers import NOBODY, Caller
 from core.context import Context
-from fleetgraph.app import create_app
 from fleetgraph.logs import set_up_logging
-from fleetgraph.settings import Settings
 from tests.contracts.serving import give_key, sign_in
 from tests.contracts.talking import PROTOCOL, receive, subscribe
 from tests.factories import make_agent
+from tests.fleetgraph.applications import app_of
 from tests.fleetgraph.graphql.wired import serving
-
-
-def app_of(ctx: Context) -> Any:
-    """The real application on the parts of a test."""
-
-    def context(
-        caller: Caller = NOBODY,
-        request_id: str = "-",
-        remote_address: str = "",
-        user_agent: str = "",
-    ) -> Context:
-        return replace(
-            ctx,
-            caller=caller,
-            request_id=request_id,
-            remote_address=remote_address,
-            user_agent=user_agent,
-        )
-
-    async def take(deferred: object) -> bool:
-        return False
-
-    parts: Any = SimpleNamespace(
-        clock=ctx.clock, ids=ctx.ids, context=context, take=take, limits=ctx.limits
-    )
-    return create_app(parts, parts, Settings())
 
 
 @pytest.fixture

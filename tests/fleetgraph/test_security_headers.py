@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from core.clock import SystemClock
-from core.ids import RandomIds
-from core.rate_limits import NoRateLimits
-from fleetgraph.app import create_app
 from fleetgraph.security_headers import SecurityHeaders
-from fleetgraph.setting_sections import HttpSettings
-from fleetgraph.settings import Settings
+from tests.fleetgraph.applications import app_of_nothing
 
 
 @cache
 def client(**http: Any) -> TestClient:
-    parts: Any = SimpleNamespace(
-        clock=SystemClock(), ids=RandomIds(), context=None, take=None, limits=NoRateLimits()
-    )
-    app = create_app(parts, parts, Settings(http=HttpSettings(**http)))
-    return TestClient(app, raise_server_exceptions=False, follow_redirects=False)
+    return TestClient(app_of_nothing(**http), raise_server_exceptions=False, follow_redirects=False)
 
 
 @pytest.mark.parametrize(
