@@ -142,6 +142,12 @@ REGISTER: dict[str, Arguments] = {
     "Mutation.changeTags": lambda it, _: {"select": {"uuids": [it.uuid]}, "set": {"line": "4"}},
 }
 
+AUDIT: dict[str, Arguments] = {
+    "Query.auditEvents": nothing,
+    "Query.verifyAudit": nothing,
+    "Subscription.auditExport": nothing,
+}
+
 FIELDS: dict[str, Arguments] = {
     **AGENTS,
     **PROVISIONING,
@@ -151,6 +157,7 @@ FIELDS: dict[str, Arguments] = {
     **SESSIONS,
     **FLEETS,
     **REGISTER,
+    **AUDIT,
 }
 
 _FILTERED: list[Arguments] = [
@@ -166,6 +173,11 @@ _SELECTED: list[Arguments] = [
 ]
 
 MORE: dict[str, list[Arguments]] = {
+    "Query.auditEvents": [
+        lambda it, _: {"filter": {"userId": str(it.spare.id)}},
+        lambda it, _: {"filter": {"agentUuid": it.uuid}},
+        lambda it, _: {"filter": {"text": it.mark}},
+    ],
     "Query.agents": _FILTERED,
     "Query.agentPage": _FILTERED,
     "Mutation.addAgentsToFleet": _SELECTED,
