@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from core.callers import Caller
 
@@ -21,8 +20,7 @@ class RateScope(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True, slots=True)
-class RateState:
+class RateState(NamedTuple):
     """Where a caller stands after a call: `remaining` of `limit`, one more in `reset_seconds`."""
 
     limit: int
@@ -67,11 +65,11 @@ async def count_call(
     also who came with a bad credential, is counted by address.
     """
     if caller.agent_uuid is not None:
-        return await limits.hit(RateScope.DEVICE, f"agent:{caller.agent_uuid}")
+        return await limits.hit(RateScope.DEVICE, f"agent:{caller.agent_uuid.hex}")
     if caller.api_key_id is not None:
-        key = f"key:{caller.api_key_id}"
+        key = f"key:{caller.api_key_id.hex}"
     elif caller.user_id is not None:
-        key = f"user:{caller.user_id}"
+        key = f"user:{caller.user_id.hex}"
     else:
         return await limits.hit(RateScope.GLOBAL, address_key(remote_address))
     return await limits.hit(RateScope.DEVICE if is_device_call else RateScope.GLOBAL, key)

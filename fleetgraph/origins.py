@@ -71,8 +71,14 @@ class CrossOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or socket."""
-        is_shared = scope["type"] == "http" and scope["path"].startswith(self._paths)
-        await (self._shared if is_shared else self._app)(scope, receive, send)
+        app = self._shared if scope["type"] == "http" and self._is_shared(scope) else self._app
+        await app(scope, receive, send)
+
+    def _is_shared(self, scope: Scope) -> bool:
+        # Most calls come from programs, which send no origin.
+        is_of_a_page = any(name == b"origin" for name, _ in scope["headers"])
+        path: str = scope["path"]
+        return is_of_a_page and path.startswith(self._paths)
 
 
 def known_origins(settings: HttpSettings) -> tuple[str, ...]:
