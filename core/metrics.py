@@ -36,5 +36,9 @@ INGEST_COMMIT_SECONDS = Histogram(
 )
 BROKER_CONNECTED = Gauge("fleetgraph_broker_connected", "1 while the broker link is up.")
 LIVE_LISTENERS = Gauge("fleetgraph_live_listeners", "Streams of readings being followed.")
+REFUSALS_DROPPED = Counter(
+    "fleetgraph_refusals_dropped_total",
+    "Refused calls that the audit log does not tell of, because too many kinds came at once.",
+)
 WORKER_UP = Gauge("fleetgraph_worker_up", "1 while the worker runs.", ["worker"])
 WORKER_RESTARTS = Counter("fleetgraph_worker_restarts_total", "Restarts of a worker.", ["worker"])

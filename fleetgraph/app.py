@@ -28,6 +28,7 @@ from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.origins import CrossOrigin, known_origins
 from fleetgraph.pages import graphiql_page, page_routes
 from fleetgraph.probes import probe_routes
+from fleetgraph.refusals import Refusals
 from fleetgraph.requests import RequestLog
 from fleetgraph.rest_limits import rest_limiter
 from fleetgraph.security_headers import SecurityHeaders
@@ -85,10 +86,12 @@ def openapi_text() -> str:
 def create_app(services: Services, deferred: DeferredReports, settings: Settings) -> Starlette:
     """Return the application; the caller opens and closes `services`.
 
-    `app.state.graphql` is its Endpoint, to be interrupted and stopped with the server. Raises
-    BadSettings for an allow-list that cannot be used.
+    `app.state.graphql` is its Endpoint, to be interrupted and stopped with the server;
+    `app.state.refusals` is to be flushed now and then, and last of all. Raises BadSettings for an
+    allow-list that cannot be used.
     """
-    edge = _edge(services, settings)
+    refusals = Refusals(services.context, services.clock)
+    edge = _edge(services, settings, refusals)
     endpoint = Endpoint(edge, page=_page(settings.graphql))
 
     async def rest_caller(request: Request) -> Caller:
@@ -117,9 +120,9 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
                 catalog,
                 engine=edge.engine,
                 context_for=graphql_context,
-                caller_of=rest_caller,
+                caller_of=refusals.caller_of(rest_caller),
                 new_request_id=lambda: services.ids.uuid().hex,
-                limiter=rest_limiter(services.limits),
+                limiter=refusals.limiter(rest_limiter(services.limits)),
                 defer=deferred.take,
                 kept=DatabaseKeptAnswers(services.context),
                 watch=edge.presence.enter,
@@ -137,6 +140,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     )
     app.router.redirect_slashes = False  # it would redirect to wherever `Host` says
     app.state.graphql = endpoint
+    app.state.refusals = refusals
     return app
 
 
@@ -168,7 +172,7 @@ def _page(settings: GraphqlSettings) -> Page:
     return page_or_hint(graphiql_page) if is_ide else hint
 
 
-def _edge(services: Services, settings: Settings) -> Edge:
+def _edge(services: Services, settings: Settings, refusals: Refusals) -> Edge:
     async def caller_of_call(
         headers: Mapping[str, str], parameters: Mapping[str, object] | None
     ) -> Caller:
@@ -176,7 +180,7 @@ def _edge(services: Services, settings: Settings) -> Edge:
 
     path = settings.graphql.allow_list
     return Edge(
-        engine=Engine(schema, limits_of(settings.graphql)),
+        engine=Engine(schema, limits_of(settings.graphql), on_error=refusals.note_answer),
         settings=settings.graphql,
         caller_of=caller_of_call,
         make_ctx=services.context,
@@ -185,4 +189,5 @@ def _edge(services: Services, settings: Settings) -> Edge:
         body_bytes_max=settings.graphql.body_bytes_max,
         origins=known_origins(settings.http),
         limits=services.limits,
+        on_refused=refusals.note_error,
     )

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from core.context import Context
-from fleetgraph import deferred
+from fleetgraph import deferred, refusals
 from fleetgraph.app import create_app
 from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.endpoint import Endpoint
 from fleetgraph.presence import presence_workers
+from fleetgraph.refusals import Refusals
 from fleetgraph.server import HttpServer
 from fleetgraph.services import Services
 from fleetgraph.settings import Settings
@@ -29,6 +30,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     spool = DeferredReports(services.data_dir / "deferred")
     app = create_app(services, spool, settings)
     endpoint: Endpoint = app.state.graphql
+    refused: Refusals = app.state.refusals
     server = HttpServer(
         app,
         settings.http.host,
@@ -41,6 +43,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
         [
             Periodic("http beat", outages.BEAT_SECONDS, partial(_beat, system)),
             Periodic("deferred", deferred.PERIOD_SECONDS, partial(spool.step, system)),
+            Periodic("refusals", refusals.PERIOD_SECONDS, refused.flush),
             *presence_workers(endpoint.edge.presence, system),
         ]
     )
@@ -52,6 +55,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
         endpoint.interrupt()
         await server.stop()
         await endpoint.stop()
+        await refused.flush()
 
 
 async def _beat(system: Context) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from core.callers import Caller
 from core.clock import Clock
 from core.context import Context
+from core.errors import AppError
 from core.rate_limits import NoRateLimits, RateLimiter
 from fleetgraph.presence import Presence
+from fleetgraph.refusals import RefusedCall
 from fleetgraph.setting_sections import GraphqlSettings
 from schema.execution.engine import Engine
 from schema.execution.requests import GraphQLRequest
@@ -23,6 +25,14 @@ MakeContext = Callable[[Caller, str, str, str], Context]
 
 ReadRequest = Callable[[object], GraphQLRequest]
 """Reads one request map as parsed from JSON, the allow-list applied; raises AppError."""
+
+
+OnRefused = Callable[[RefusedCall, AppError], None]
+"""Hears of calls that are refused before their operation is known."""
+
+
+def _hear_nothing(_call: RefusedCall, _error: AppError) -> None:
+    """Take no note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +49,4 @@ class Edge:
     origins: Sequence[str] = ()
     limits: RateLimiter = field(default_factory=NoRateLimits)
     presence: Presence = field(default_factory=Presence)
+    on_refused: OnRefused = _hear_nothing

@@ -28,6 +28,7 @@ from fleetgraph.graphql.exchange import Disconnected, Exchange, WrongForm
 from fleetgraph.graphql.incoming import read_json
 from fleetgraph.graphql.negotiation import Accepted, Form, Stream, accepted, is_json
 from fleetgraph.graphql.streams import Streams
+from fleetgraph.refusals import RefusedCall
 from schema.context import GraphQLContext
 from schema.errors import present
 from schema.execution.requests import Answer, GraphQLRequest, Refused
@@ -103,12 +104,26 @@ class HttpEndpoint:
 
     async def _known_caller(self, exchange: Exchange) -> Caller:
         """Resolve the caller and count the call; a credential that fails counts as nobody's."""
+        caller = NOBODY
         try:
-            caller = await self._edge.caller_of(exchange.headers, None)
-        except Unauthenticated:
-            await self._count(exchange, NOBODY)
+            try:
+                caller = await self._edge.caller_of(exchange.headers, None)
+            except Unauthenticated:
+                await self._count(exchange, NOBODY)
+                raise
+            await self._count(exchange, caller)
+        except AppError as error:
+            self._edge.on_refused(
+                RefusedCall(
+                    caller,
+                    exchange.remote_address,
+                    "graphql",
+                    exchange.request_id,
+                    exchange.user_agent,
+                ),
+                error,
+            )
             raise
-        await self._count(exchange, caller)
         return caller
 
     async def _count(self, exchange: Exchange, caller: Caller) -> None:

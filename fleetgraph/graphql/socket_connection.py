@@ -36,6 +36,7 @@ from fleetgraph.graphql.socket_messages import (
 from fleetgraph.graphql.socket_operations import Operation
 from fleetgraph.graphql.wheel import STEP_SECONDS, Wheel
 from fleetgraph.graphql.wires import Wire
+from fleetgraph.refusals import RefusedCall
 from rest_compat.streams import ACCESS_ENDED
 from schema.context import GraphQLContext
 from schema.execution.shared import LiveSubscriptions
@@ -156,6 +157,7 @@ class Connection:
             async with asyncio.timeout_at(deadline):
                 caller = await self._known_caller(payload)
         except AppError as error:
+            self._note(NOBODY, error)
             is_transient = error.code in _TRANSIENT
             code = CloseCode.TRY_AGAIN_LATER if is_transient else CloseCode.FORBIDDEN
             raise Violation(code, error.message) from None
@@ -210,10 +212,17 @@ class Connection:
         except InvalidInput as error:
             raise invalid(error.message) from None
         except AppError as error:
+            self._note(self._caller, error)
             operation.refuse(refusal(error).errors)
             return
         ctx = edge.make_ctx(self._caller, self._request_id, self._remote_address, self._user_agent)
         operation.start(edge.engine, self._parts.live, request, GraphQLContext(ctx))
+
+    def _note(self, caller: Caller, error: AppError) -> None:
+        call = RefusedCall(
+            caller, self._remote_address, "graphql socket", self._request_id, self._user_agent
+        )
+        self._parts.edge.on_refused(call, error)
 
     # Operations ------------------------------------------------------------------------------
 

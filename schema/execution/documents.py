@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSchema,
@@ -61,6 +62,13 @@ class Prepared:
     def type(self) -> OperationType:
         """Query, mutation or subscription."""
         return self.operation.operation
+
+    @property
+    def root_field(self) -> str:
+        """The first field it asks for, as `Mutation.login`, whatever its alias."""
+        first = self.operation.selection_set.selections[0]
+        name = first.name.value if isinstance(first, FieldNode) else "…"
+        return f"{self.type.value.capitalize()}.{name}"
 
     @property
     def operation_name(self) -> str | None:

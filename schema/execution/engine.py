@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -22,6 +29,7 @@ from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues, get_variable_values
 
 from core.callers import Caller, Role
+from core.context import Context
 from core.errors import AppError, Forbidden, LimitReached, TookTooLong, Unauthenticated
 from schema.context import GraphQLContext
 from schema.errors import present
@@ -36,6 +44,11 @@ VARIABLE_ERRORS_MAX: Final = 20
 _NO_VARIABLES: Final = VariableValues({}, {})
 
 
+OnError = Callable[[Context, str, GraphQLError], None]
+"""Hears of each error of an operation that is known: who called, its first root field, as
+`Mutation.login`, and the error as callers see it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """An operation that may run now: its variables are coerced, its cost is within the budget."""
@@ -47,9 +60,16 @@ class Admitted:
 class Engine:
     """Prepares documents and runs their operations; one for the whole process."""
 
-    def __init__(self, schema: FleetSchema, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        schema: FleetSchema,
+        limits: Limits | None = None,
+        *,
+        on_error: OnError | None = None,
+    ) -> None:
         self._schema = schema._schema  # noqa: SLF001  (Strawberry keeps graphql-core's schema there)
         self._limits = limits or Limits()
+        self._on_error = on_error
         self._documents = Documents(self._schema, self._limits)
 
     def prepare(self, request: GraphQLRequest, context: GraphQLContext) -> Prepared:
@@ -88,7 +108,7 @@ class Engine:
                     budget=budget,
                 )
         except AppError as error:
-            raise _refused([_located(prepared, error)], context) from None
+            raise self._refused(prepared, [_located(prepared, error)], context) from None
         return Admitted(coerced, {"cost": {"requested": cost, "budget": budget}})
 
     async def run(
@@ -118,7 +138,7 @@ class Engine:
         except TimeoutError:
             raise _refused([self._too_long(prepared)], context) from None
         if isinstance(source, ExecutionResult):
-            raise _refused(source.errors or [], context)
+            raise self._refused(prepared, source.errors or [], context)
         return Following(self, prepared, admitted.variables, source, context)
 
     def _check_access(self, prepared: Prepared, caller: Caller) -> None:
@@ -166,7 +186,21 @@ class Engine:
         if not result.errors:
             return Answer(result.data)
         request_id = context.ctx.request_id
-        return Answer(result.data, [present(error, request_id) for error in result.errors])
+        errors = [present(error, request_id) for error in result.errors]
+        self._tell(prepared, errors, context)
+        return Answer(result.data, errors)
+
+    def _refused(self, prepared: Prepared, errors: Any, context: GraphQLContext) -> Refused:
+        refused = _refused(errors, context)
+        self._tell(prepared, refused.answer.errors, context)
+        return refused
+
+    def _tell(
+        self, prepared: Prepared, errors: Sequence[GraphQLError], context: GraphQLContext
+    ) -> None:
+        if self._on_error is not None:
+            for error in errors:
+                self._on_error(context.ctx, prepared.root_field, error)
 
     def _too_long(self, prepared: Prepared) -> GraphQLError:
         error = TookTooLong("This operation", limit_seconds=self._limits.seconds_max)
