@@ -6,7 +6,7 @@
 | 1007 | not text | a text frame is not UTF-8 |
 | 1009 | too big | a message is larger than the limit for bodies |
 | 1011 | failure | something went wrong on our side |
-| 1013 | try again later | a credential could not be judged now: the database is away |
+| 1013 | try again later | a credential could not be judged, the database is away; or too many calls |
 | 4400 | invalid message | not JSON, not an object, unknown type, a member missing or of a wrong type |
 | 4401 | unauthorized | `subscribe` before `connection_ack` |
 | 4403 | forbidden | the credential does not hold, or ended while the socket was open |
