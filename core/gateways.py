@@ -24,9 +24,17 @@ class NoBrokerDriver:
         """Leave the broker alone."""
 
 
+class MailRefused(Exception):
+    """The mail server takes no such message; it may well take others."""
+
+
 class Mailer(Protocol):
     """Sends mail."""
 
     async def send(self, mail: Mail) -> None:
-        """Send one message; raises Unavailable when trying again later makes sense."""
+        """Send one message.
+
+        Raises Unavailable, with the fact `reason`, when the server is away, so that no other
+        message can be sent now either, and MailRefused when it refuses this one.
+        """
         ...

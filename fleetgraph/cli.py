@@ -16,7 +16,7 @@ from fleetgraph.running import run, settings_of
 from fleetgraph.settings import BadSettings
 
 DEMO_AGENTS = 20
-WORKERS = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain")
+WORKERS = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain", "mail")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

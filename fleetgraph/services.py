@@ -14,6 +14,7 @@ from core.callers import NOBODY, Caller, system_caller
 from core.clock import Clock, SystemClock
 from core.context import Context
 from core.derived_secrets import DerivedSecrets
+from core.gateways import Mailer
 from core.ids import Ids, RandomIds
 from core.passwords import Passwords
 from core.policy import BrokerAddress, Policy, Registration
@@ -23,6 +24,7 @@ from core.pubsub.redis import RedisPubSub
 from core.rate_limits import RateLimiter
 from core.tokens import Tokens
 from fleetgraph.limits import open_limiter
+from fleetgraph.mailing import make_mailer
 from fleetgraph.settings import Settings
 from fleetgraph.token_keys import tokens_of
 from models.database import DatabaseUrl, close_rows, open_pool, open_rows
@@ -47,6 +49,7 @@ class Services:
     policy: Policy
     limits: RateLimiter
     data_dir: Path
+    mailer: Mailer
 
     def context(
         self,
@@ -125,6 +128,7 @@ async def open_services(
             policy=policy,
             limits=limiter,
             data_dir=data_dir,
+            mailer=make_mailer(settings.mail, clock, data_dir),
         )
 
 

@@ -11,11 +11,12 @@ from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
 from resolvers.sessions import purge_ended_sessions
-from workers import audit_chain, retention, sessions
+from workers import audit_chain, mail, retention, sessions
 from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
 from workers.ingest import Ingest
+from workers.mail import OutgoingMails
 from workers.mqtt import BrokerLink
 from workers.retention import Retention
 from workers.sessions import Sessions
@@ -23,7 +24,7 @@ from workers.supervisor import Periodic, Worker
 
 LIVENESS_SECONDS = 10.0
 PURGE_SECONDS = 3_600.0
-NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain")
+NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain", "mail")
 
 
 def make_workers(
@@ -55,6 +56,9 @@ def make_workers(
         ),
         "audit-chain": lambda: Periodic(
             "audit-chain", audit_chain.PERIOD_SECONDS, AuditChain(system).step
+        ),
+        "mail": lambda: Periodic(
+            "mail", mail.PERIOD_SECONDS, OutgoingMails(system, services.mailer).step
         ),
     }
     wanted = set(names)

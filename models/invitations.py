@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
 from tortoise import fields
+from tortoise.expressions import Q
 
 from core.callers import Role
+from core.clock import micros, moment_of
+from core.errors import InvalidInput
+from core.ids import secret_hash
+from core.paging import Slice, decode_cursor, encode_cursor
 from models.base import TenantModel
+from models.connection import fetch
+
+_PURPOSE: Final = "invitation"
 
 
 class Invitation(TenantModel):
@@ -25,3 +37,60 @@ class Invitation(TenantModel):
 
     class Meta:
         table = "invitation"
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether somebody may still register with it."""
+        return self.used_at is None and self.revoked_at is None and now < self.expires_at
+
+
+def invitation_digest(token: str) -> bytes:
+    """Return the digest under which an invitation's token is kept."""
+    return secret_hash(_PURPOSE, token)
+
+
+async def find_invitation(token: str) -> Invitation | None:
+    """Return the invitation of this token; the token itself names the tenant."""
+    return await Invitation.filter(token_hash=invitation_digest(token)).first()
+
+
+async def take_invitation(tenant_id: int, invitation_id: UUID, now: datetime) -> bool:
+    """Use an open invitation up, for one of all who try; False for the others."""
+    rows = await fetch(
+        "update invitation set used_at = $3 where tenant_id = $1 and id = $2"
+        " and used_at is null and revoked_at is null and expires_at > $3 returning id",
+        tenant_id,
+        invitation_id,
+        now,
+    )
+    return bool(rows)
+
+
+async def revoke_invitations_to(tenant_id: int, email: str, now: datetime) -> None:
+    """Void the tenant's open invitations of an address, in whatever case."""
+    await fetch(
+        "update invitation set revoked_at = $3 where tenant_id = $1 and lower(email) = lower($2)"
+        " and used_at is null and revoked_at is null",
+        tenant_id,
+        email,
+        now,
+    )
+
+
+async def page_of_invitations(tenant_id: int, first: int, after: str | None) -> Slice[Invitation]:
+    """Return one page of all, newest first; raises InvalidInput for a bad cursor."""
+    behind = [_behind(after)] if after is not None else []
+    total = await Invitation.of(tenant_id).count()
+    query = Invitation.of(tenant_id, *behind).order_by("-created_at", "-id")
+    rows = await query.limit(first + 1)
+    items = rows[:first]
+    cursors = [encode_cursor(f"{micros(row.created_at)} {row.id}") for row in items]
+    return Slice(items, cursors, len(rows) > first, total)
+
+
+def _behind(after: str) -> Q:
+    try:
+        time, _, id_ = decode_cursor(after).partition(" ")
+        created_at, invitation_id = moment_of(int(time)), UUID(id_)
+    except (ValueError, OverflowError):
+        raise InvalidInput("after", "is not a cursor of this list") from None
+    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=invitation_id)

@@ -112,6 +112,21 @@ async def note_login(user: User, now: datetime, new_hash: str | None) -> bool:
     return bool(rows)
 
 
+async def set_password(user: User, password_hash: str, now: datetime) -> bool:
+    """Replace the password; False when that, or the account's end, came since `user` was read."""
+    rows = await fetch(
+        "update user_account set password_hash = $3, password_changed_at = $4,"
+        " must_change_password = false where tenant_id = $1 and id = $2 and is_active"
+        " and password_changed_at is not distinct from $5 returning id",
+        user.tenant_id,
+        user.id,
+        password_hash,
+        now,
+        user.password_changed_at,
+    )
+    return bool(rows)
+
+
 @dataclass(frozen=True, slots=True)
 class UserFilter:
     """Conditions on people; all must hold. `text` is a part of a name or of the address."""

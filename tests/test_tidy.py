@@ -10,6 +10,7 @@ import pytest
 from tests.source import PACKAGES, ROOT, at_home, dotted, imports, product, texts, tree
 
 LIBRARIES = {
+    "aiosmtplib": ("fleetgraph/mailing.py",),
     "amqtt": ("fleetgraph/embedded/",),
     "argon2": ("core/passwords.py",),
     "asyncpg": (
@@ -27,6 +28,7 @@ LIBRARIES = {
     ),
     "gmqtt": ("workers/mqtt.py", "fleetgraph/simulator/"),
     "httpx": ("fleetgraph/simulator/",),
+    "jinja2": ("core/letters.py",),
     "jwt": ("core/tokens.py", "core/token_keys.py"),
     "limits": ("fleetgraph/limits.py",),
     "platformdirs": ("fleetgraph/places.py",),

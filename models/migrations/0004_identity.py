@@ -38,8 +38,7 @@ create table password_reset (
     token_hash bytea primary key,
     user_id uuid not null,
     created_at timestamptz not null,
-    expires_at timestamptz not null,
-    used_at timestamptz
+    expires_at timestamptz not null
 );
 create index password_reset_by_user on password_reset (tenant_id, user_id);
 
@@ -81,10 +80,9 @@ create table outgoing_mail (
     created_at timestamptz not null,
     due_at timestamptz not null,
     attempts int not null default 0,
-    last_error varchar(500),
-    given_up_at timestamptz
+    last_error varchar(500)
 );
-create index outgoing_mail_due on outgoing_mail (due_at) where given_up_at is null;
+create index outgoing_mail_due on outgoing_mail (due_at);
 """
 
 _BACKWARD = """
