@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from core.callers import Role
+from core.callers import Caller, Role
 from core.context import Context
-from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from core.errors import Forbidden, InvalidInput, NotFound, RateLimited, Unauthenticated
 from core.passwords import Passwords
+from core.rate_limits import RateScope, RateState
 from core.tokens import Tokens
+from models.connection import fetch
+from models.sessions import Session
 from models.users import User
-from resolvers import auth
+from resolvers import auth, sessions
 from tests.doubles import ManualClock
 from tests.factories import make_tenant, make_user
 from tests.resolvers.edge import nobody
@@ -136,3 +141,91 @@ async def test_tells_people_who_they_are(ctx: Context) -> None:
     assert (await auth.who_am_i(me)).id == user.id
     with pytest.raises(NotFound):
         await auth.who_am_i(ctx)
+
+
+async def events_of(user: User) -> list[str]:
+    rows = await fetch(
+        "select event_type from audit_event where tenant_id = $1 and user_id = $2 order by id",
+        user.tenant_id,
+        user.id,
+    )
+    return [row["event_type"] for row in rows]
+
+
+async def test_a_login_opens_a_session_and_is_recorded(ctx: Context) -> None:
+    user = await make_user(ctx, PASSWORD)
+    me = replace(nobody(ctx), remote_address="192.0.2.7", user_agent="a" * 400)
+    result = await auth.login(me, user.username, PASSWORD)
+    session = await Session.find_row(ctx.tenant_id, id=result.session_id)
+    assert (session.user_id, session.remote_address) == (user.id, "192.0.2.7")
+    assert session.user_agent == "a" * 300
+    assert (await auth.caller_from_token(me, result.access_token)).session_id == session.id
+    with pytest.raises(Unauthenticated):
+        await auth.login(me, user.username, "wrong")
+    assert await events_of(user) == ["user_login", "login_failed"]
+
+
+async def test_logins_are_counted_before_a_password_is_compared(ctx: Context) -> None:
+    class Full:
+        async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
+            assert scope is RateScope.AUTH
+            counted.extend(keys)
+            raise RateLimited("slow down", retry_after_seconds=1)
+
+    counted: list[str] = []
+    passwords = CountingPasswords()
+    me = replace(nobody(ctx), limits=Full(), passwords=passwords, remote_address="192.0.2.7")
+    for name in ("Somebody", "x" * 100_000):
+        with pytest.raises(RateLimited):
+            await auth.login(me, name, PASSWORD)
+    assert counted[:2] == ["account:somebody", "address:192.0.2.7"]
+    assert len(counted[2]) < 300
+    assert passwords.compared == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"is_active": False}, {"password_changed_at": datetime(2026, 1, 1, tzinfo=UTC)}],
+)
+async def test_a_password_that_was_good_a_moment_ago_opens_nothing(
+    ctx: Context, change: dict[str, Any]
+) -> None:
+    user = await make_user(ctx, PASSWORD)
+
+    class Slow(CountingPasswords):
+        async def _matches(self, encoded: str, password: str) -> bool:
+            matches = await super()._matches(encoded, password)
+            await User.of(ctx.tenant_id, id=user.id).update(**change)
+            return matches
+
+    with pytest.raises(Unauthenticated):
+        await auth.login(replace(nobody(ctx), passwords=Slow()), user.username, PASSWORD)
+    assert not await Session.of(ctx.tenant_id, user_id=user.id).exists()
+
+
+async def test_logins_at_once_agree_on_one_new_hash(ctx: Context) -> None:
+    user = await make_user(ctx, PASSWORD)
+    dearer = replace(nobody(ctx), passwords=Passwords(time_cost=2, memory_kib=16, parallelism=1))
+    await asyncio.gather(*(auth.login(dearer, user.username, PASSWORD) for _ in range(5)))
+    row = await User.find_row(ctx.tenant_id, id=user.id)
+    assert not dearer.passwords.needs_rehash(row.password_hash)
+    assert await dearer.passwords.verify(row.password_hash, PASSWORD)
+
+
+async def test_a_token_is_good_for_its_session_only(ctx: Context) -> None:
+    user, other = await make_user(ctx, PASSWORD), await make_user(ctx, PASSWORD)
+    theirs = await auth.login(nobody(ctx), other.username, PASSWORD)
+    for session_id in (theirs.session_id, ctx.ids.uuid()):
+        token, _ = ctx.tokens.issue(user.id, ctx.tenant_id, session_id)
+        with pytest.raises(Unauthenticated):
+            await auth.caller_from_token(nobody(ctx), token)
+
+
+async def test_a_login_with_a_token_of_another_tenant_is_a_login(ctx: Context) -> None:
+    user = await make_user(ctx, PASSWORD)
+    other = await make_tenant(ctx.clock, ctx.ids)
+    elsewhere = ctx.acting_as(Caller(Role.VIEWER, other.id, user_id=ctx.ids.uuid()))
+    result = await auth.login(elsewhere, user.username, PASSWORD)
+    assert result.user.tenant_id == ctx.tenant_id
+    assert result.refresh_token is not None
+    assert (await sessions.refresh(elsewhere, result.refresh_token)).session_id == result.session_id
