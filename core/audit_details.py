@@ -17,12 +17,13 @@ STATE_BYTES_MAX: Final = 4_096
 """Up to here `before` and `after` are kept whole; beyond, their digest, size and difference."""
 
 CHANGES_MAX: Final = 50
+MEMBERS_MAX: Final = 24
 _CHANGE_BYTES_MAX: Final = 100
 
 
 def details_json(entry: AuditEntry) -> str:
     """Return the entry's details, with `before`, `after` or what differs, as JSON text."""
-    told: dict[str, object] = {str(key): value for key, value in _of(entry.details).items()}
+    told: dict[str, object] = {}
     before = None if entry.before is None else _of(entry.before)
     after = None if entry.after is None else _of(entry.after)
     is_big = any(len(_json(each)) > STATE_BYTES_MAX for each in (before, after) if each)
@@ -33,9 +34,10 @@ def details_json(entry: AuditEntry) -> str:
     for name, state in (("before", before), ("after", after)):
         if state is not None:
             told[name] = _digest(state) if is_big else state
+    told |= {key: value for key, value in _of(entry.details).items() if key not in told}
     text = _json(told)
     if len(text) > DETAILS_BYTES_MAX:
-        text = _json({key: _small(value, 256) for key, value in islice(told.items(), 40)})
+        text = _json({key: _small(value, 256) for key, value in islice(told.items(), MEMBERS_MAX)})
     return text.decode()
 
 
