@@ -68,6 +68,7 @@ class Arena:
     tenant_id: int
     agents: list[UUID]
     token: str
+    secret: str
     has_peers: bool
     servers: list[Server] = field(default_factory=list)
     _port: int = _FIRST_PORT
@@ -122,7 +123,7 @@ async def arena(agents: int = 1_000) -> AsyncIterator[Arena]:
             await migrate(url)
             await open_rows(url)
             tenant_id, uuids, token = await _fill(agents)
-            yield Arena(folder, dsn, tenant_id, uuids, token, has_peers, servers)
+            yield Arena(folder, dsn, tenant_id, uuids, token, SECRET, has_peers, servers)
         finally:
             for server in servers:
                 await server.stop()

@@ -26,6 +26,7 @@ import resolvers.agents
 from benchmarks.memory import FixedSeries, MemoryLive, Rows, sine
 from core.callers import Caller
 from core.context import Context
+from core.passwords import Passwords
 from core.policy import BrokerAddress
 from core.readings import SeriesColumns, SeriesInfo
 from fleetgraph.services import Services, open_services
@@ -48,6 +49,7 @@ class Facts(msgspec.Struct):
     points: int = 10_000
     memory: bool = False
     profile: str = ""
+    hashers: int | None = None
 
 
 async def main(facts: Facts) -> None:
@@ -56,7 +58,7 @@ async def main(facts: Facts) -> None:
     folder = Path(facts.folder)
     settings = Settings(
         data=DataSettings(dir=folder, secret=SecretStr(facts.secret)),
-        limit=LimitSettings(global_per_minute=1_000_000_000),
+        limit=LimitSettings(**dict.fromkeys(LimitSettings.model_fields, 1_000_000_000)),
     )
     url = DatabaseUrl.parse(facts.dsn)
     async with open_services(
@@ -66,6 +68,8 @@ async def main(facts: Facts) -> None:
         infos = {agent.uuid: _info(number, agent) for number, agent in enumerate(agents)}
         live = MemoryLive()
         services = replace(services, live=live)  # type: ignore[arg-type]  # as core/live.py says
+        if facts.hashers is not None:
+            services = replace(services, passwords=Passwords(concurrent_max=facts.hashers))
         if facts.memory:
             services = await _in_memory(services, agents, infos, facts.points)
         profile = cProfile.Profile() if facts.profile else None

@@ -24,13 +24,21 @@ class Answers:
 
 def post(port: int, authorization: str, query: str, variables: object = None) -> bytes:
     """Return a whole POST of an operation."""
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    head = (
-        "POST /graphql HTTP/1.1\r\n"
-        f"Host: 127.0.0.1:{port}\r\nAuthorization: {authorization}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+    told = {"query": query, "variables": variables}
+    return request("POST", "/graphql", port, told, Authorization=authorization)
+
+
+def request(method: str, path: str, port: int, told: object = None, **headers: str) -> bytes:
+    """Return a whole request; in the names of `headers` an underscore stands for a hyphen."""
+    body = b"" if told is None else json.dumps(told).encode()
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items()),
+    ]
+    if told is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def load(
@@ -40,8 +48,12 @@ async def load(
     connections: int,
     seconds: float,
     count: int = 10_000_000,
+    pause: float = 0.0,
 ) -> Answers:
-    """Send `requests` round and round for a while; one answer with errors in it is kept as bad."""
+    """Send `requests` round and round for a while; one answer with errors in it is kept as bad.
+
+    `pause` is how many seconds each connection rests after an answer.
+    """
     loop = asyncio.get_running_loop()
     answers = Answers()
     upcoming = _Upcoming(requests, loop.time() + seconds, count)
@@ -49,7 +61,7 @@ async def load(
     clients = []
     for _ in range(connections):
         _, client = await loop.create_connection(
-            lambda: _Connection(upcoming, answers), "127.0.0.1", port
+            lambda: _Connection(upcoming, answers, pause), "127.0.0.1", port
         )
         clients.append(client)
     await asyncio.gather(*(client.done for client in clients))
@@ -73,7 +85,8 @@ class _Upcoming:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, upcoming: _Upcoming, answers: Answers) -> None:
+    def __init__(self, upcoming: _Upcoming, answers: Answers, pause: float) -> None:
+        self._pause = pause
         self._loop = asyncio.get_running_loop()
         self.done: asyncio.Future[None] = self._loop.create_future()
         self._upcoming = upcoming
@@ -98,7 +111,10 @@ class _Connection(asyncio.Protocol):
         if self._buffer[9:12] != b"200" or b'"errors"' in self._buffer[:2_000]:
             self._answers.bad.append(self._buffer[:500])
         self._buffer = self._buffer[end:]
-        self._send()
+        if self._pause:
+            self._loop.call_later(self._pause, self._send)
+        else:
+            self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import structlog
 import uvloop
 
-from benchmarks import ingest, latency, profiled, push, queries, series, slow
+from benchmarks import (
+    access,
+    ingest,
+    latency,
+    logins,
+    profiled,
+    push,
+    queries,
+    series,
+    slow,
+)
 
 BENCHMARKS = {
     "ingest": ingest,
@@ -17,6 +27,8 @@ BENCHMARKS = {
     "series": series,
     "push": push,
     "slow": slow,
+    "logins": logins,
+    "access": access,
     "profiled": profiled,
 }
 
