@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -108,7 +107,7 @@ def message_of(mail: Mail, sender: str, clock: Clock) -> EmailMessage:
         message["From"] = Address(name, addr_spec=address)
         message["To"] = Address(addr_spec=mail.to)
         message["Subject"] = mail.subject
-    except (ValueError, MessageError) as error:
+    except Exception as error:  # the parser of addresses fails in many ways
         raise MailRefused(_told(error)) from error
     message["Date"] = format_datetime(clock.now())
     # The same when it is sent again, so that mail programs show it once.
