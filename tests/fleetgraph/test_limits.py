@@ -12,7 +12,6 @@ from core import metrics
 from core.clock import SystemClock
 from core.errors import RateLimited
 from core.rate_limits import RateScope, RateState, address_key
-from fleetgraph import limits
 from fleetgraph.limits import CallLimiter, MemoryWindows, RedisWindows, Windows
 from tests.contracts.test_pubsub import RedisServer, free_port, redis_server
 
@@ -150,9 +149,9 @@ async def test_many_callers_do_not_fill_the_memory_nor_lift_a_busy_ones_limit(
     for number in range(5_000):
         await windows.take(f"address:{number}", 3)
         busy = await windows.take("busy", 3)
+        assert busy is not None
+        assert busy.has_room == (number < 3)
         assert len(windows) <= 100
-    assert busy is not None
-    assert not busy.has_room
 
 
 async def test_a_key_holds_no_more_than_its_limit(seconds: Seconds) -> None:
@@ -218,8 +217,9 @@ async def test_a_redis_that_hangs_delays_one_call_and_counts_again_when_it_is_ba
     redis_server.freeze()
     try:
         assert await limiter.hit(RateScope.AUTH, "hanging") is None
-        monkeypatch.setattr(limits, "REDIS_SECONDS_MAX", 60.0)  # nobody asks, so nobody waits
-        assert await limiter.hit(RateScope.AUTH, "hanging") is None
+        with monkeypatch.context() as patch:
+            patch.setattr(windows, "_storage", None)  # it is not asked
+            assert await limiter.hit(RateScope.AUTH, "hanging") is None
     finally:
         redis_server.thaw()
     windows._resumes_at = 0.0
