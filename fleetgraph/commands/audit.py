@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the noun's commands."""
-    audit = commands.add_parser(
-        "audit", help="verify or export the audit log; PostgreSQL by settings"
-    )
+    audit = commands.add_parser("audit", help="verify or export the audit log")
     verbs = audit.add_subparsers(required=True, metavar="VERB")
 
     key = verbs.add_parser("key", help="print the key that verifies checkpoints")
@@ -54,6 +52,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     export.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     export.set_defaults(command=_export)
 
+    for verb in (key, verify, export):
+        verb.add_argument("--data-dir", type=Path, metavar="D", help="as `up` has it")
+
 
 def _key(arguments: argparse.Namespace) -> None:
     from core.audit_chain import Signer  # noqa: PLC0415  (keeps the other commands quick)
@@ -61,7 +62,7 @@ def _key(arguments: argparse.Namespace) -> None:
     from fleetgraph.places import data_dir_of  # noqa: PLC0415
     from fleetgraph.secrets_file import master_secret  # noqa: PLC0415
 
-    settings = settings_of()
+    settings = settings_of(data={"dir": arguments.data_dir})
     given = settings.data.secret.get_secret_value() if settings.data.secret else None
     _say(Signer(DerivedSecrets(master_secret(data_dir_of(settings), given))).public_key)
 
@@ -71,7 +72,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     if arguments.file is not None:
         found.append(_verify_file(arguments))
     else:
-        settings = settings_of()
+        settings = settings_of(data={"dir": arguments.data_dir})
         run(lambda _stop: _verify_database(settings, arguments, found))
     for each in found:
         _say(orjson.dumps(each).decode() if arguments.json else _in_words(each))
@@ -92,13 +93,13 @@ def _verify_file(arguments: argparse.Namespace) -> dict[str, Any]:
 async def _verify_database(
     settings: Settings, arguments: argparse.Namespace, found: list[dict[str, Any]]
 ) -> None:
-    from fleetgraph.parts import open_parts, require_url  # noqa: PLC0415
+    from fleetgraph.reaching import reach_parts  # noqa: PLC0415
     from resolvers.audit import list_audited_tenants, verify_tenant_audit  # noqa: PLC0415
 
-    anchors = dict(_anchor(text) for text in arguments.anchor)
+    anchors = dict(read_anchor(text) for text in arguments.anchor)
     if anchors and arguments.tenant is None:
         raise InvalidInput("--anchor", "is of one tenant: name it with --tenant")
-    async with open_parts(settings, require_url(settings)) as services:
+    async with reach_parts(settings) as services:
         ctx = services.system()
         named = arguments.tenant
         tenants = [await _tenant_id(ctx, named)] if named else await list_audited_tenants(ctx)
@@ -116,15 +117,15 @@ async def _verify_database(
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    settings = settings_of()
+    settings = settings_of(data={"dir": arguments.data_dir})
     run(lambda _stop: _export_chain(settings, arguments))
 
 
 async def _export_chain(settings: Settings, arguments: argparse.Namespace) -> None:
-    from fleetgraph.parts import open_parts, require_url  # noqa: PLC0415
+    from fleetgraph.reaching import reach_parts  # noqa: PLC0415
     from resolvers.audit import export_chain  # noqa: PLC0415
 
-    async with open_parts(settings, require_url(settings)) as services:
+    async with reach_parts(settings) as services:
         ctx = services.system()
         tenant_id = await _tenant_id(ctx, arguments.tenant)
         lines = await export_chain(ctx, tenant_id, arguments.since, arguments.until)
@@ -173,12 +174,13 @@ def _in_words(found: dict[str, Any]) -> str:
     return "\n".join(lines + ([f"  and {more} more"] if more else []))
 
 
-def _anchor(text: str) -> tuple[int, bytes]:
+def read_anchor(text: str) -> tuple[int, bytes]:
+    """Return the position and the hash in `POSITION:HASH`; raises InvalidInput."""
     position, _, hash_hex = text.partition(":")
-    try:
-        return int(position), bytes.fromhex(hash_hex)
-    except ValueError:
-        raise InvalidInput("--anchor", "is POSITION:HASH, as the log has them") from None
+    with suppress(ValueError):
+        if hash_hex:
+            return int(position), bytes.fromhex(hash_hex)
+    raise InvalidInput("--anchor", "is POSITION:HASH, as the log has them")
 
 
 def _moment(text: str) -> datetime:
