@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.contracts.world_of_two import PASSWORD, Tenancy
 
+ANOTHER_PASSWORD = "a battery of correct horses"
+
 Arguments = Callable[[Tenancy, Tenancy], dict[str, Any]]
 
 
@@ -22,6 +24,10 @@ def nothing(_it: Tenancy, _me: Tenancy) -> dict[str, Any]:
 
 def _agent(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
     return {"agentUuid": it.uuid}
+
+
+def _address(it: Tenancy) -> str:
+    return f"one.more.{it.ctx.ids.secret_hex(4)}@example.com"
 
 
 def _fleet(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
@@ -73,6 +79,24 @@ PROVISIONING: dict[str, Arguments] = {
 ACCOUNTS: dict[str, Arguments] = {
     "Query.me": nothing,
     "Mutation.login": lambda _, me: {"username": me.spare.username, "password": PASSWORD},
+    "Query.invitations": nothing,
+    "Mutation.createInvitation": lambda it, _: {"email": _address(it), "role": "viewer"},
+    "Mutation.revokeInvitation": lambda it, _: {"id": str(it.invitation.id)},
+    "Mutation.register": lambda _, me: {
+        "username": f"guest-{me.mark}",
+        "email": me.invitation.email,
+        "password": ANOTHER_PASSWORD,
+        "invitationToken": me.invitation_token,
+    },
+    "Mutation.changePassword": lambda _it, _me: {
+        "currentPassword": PASSWORD,
+        "newPassword": ANOTHER_PASSWORD,
+    },
+    "Mutation.requestPasswordReset": lambda _, me: {"email": me.spare.email},
+    "Mutation.confirmPasswordReset": lambda _, me: {
+        "token": me.reset_token,
+        "password": ANOTHER_PASSWORD,
+    },
 }
 
 PEOPLE: dict[str, Arguments] = {
@@ -92,11 +116,11 @@ PEOPLE: dict[str, Arguments] = {
 
 
 def _new_user(it: Tenancy) -> dict[str, Any]:
-    name = f"one.more.{it.ctx.ids.secret_hex(4)}"
+    address = _address(it)
     return {
-        "username": name,
-        "email": f"{name}@example.com",
-        "password": "a battery of correct horses",
+        "username": address.partition("@")[0],
+        "email": address,
+        "password": ANOTHER_PASSWORD,
         "role": "viewer",
     }
 
@@ -107,7 +131,7 @@ TENANTS: dict[str, Arguments] = {
     "Mutation.renameTenant": lambda it, _: {"name": f"plant {it.ctx.ids.secret_hex(4)}"},
     "Mutation.createTenant": lambda it, _: {
         "name": f"plant {it.ctx.ids.secret_hex(4)}",
-        "ownerEmail": f"{it.ctx.ids.secret_hex(4)}@example.com",
+        "ownerEmail": _address(it),
     },
 }
 

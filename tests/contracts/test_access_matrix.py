@@ -65,6 +65,8 @@ STRICTER: dict[str, str] = {
     "Mutation.updateUser": _KEYS_REACH,
     "Mutation.deleteUser": _KEYS_REACH,
     "Mutation.revokeSession": _KEYS_REACH,
+    "Mutation.createInvitation": _KEYS_REACH,
+    "Mutation.revokeInvitation": _KEYS_REACH,
     "Mutation.createTenant": _INSTALLATION,
     "Query.tenants": _INSTALLATION,
 }

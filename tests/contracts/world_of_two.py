@@ -12,7 +12,6 @@ from core.access import SCOPES, Permission
 from core.audit import AuditEntry, AuditType
 from core.callers import NOBODY, Caller, Role
 from core.context import Context
-from core.ids import secret_hash
 from models.agents import Agent
 from models.audit import append_audit
 from models.connection import fetch
@@ -20,8 +19,10 @@ from models.current_states import CurrentState
 from models.fleets import Fleet, FleetType
 from models.invitations import Invitation
 from models.mqtt_accounts import put_account
+from models.password_resets import put_password_reset
 from models.target_states import TargetState
 from models.users import User
+from resolvers.accounts import create_invitation
 from resolvers.agent_events import record_agent_event
 from resolvers.api_keys import create_api_key
 from resolvers.auth import login
@@ -71,6 +72,7 @@ class Tenancy:
     stranger: Newcomer
     invitation: Invitation
     invitation_token: str
+    reset_token: str
     api_key_id: UUID
     api_keys: dict[Permission, str]
     whole_api_key: str
@@ -144,7 +146,9 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
     key = await create_provisioning_key(ctx, description=mark, agents_max=50, fleet_uuid=fleet.id)
     newcomer = Newcomer(ctx, f"new {mark}")
     await newcomer.register(ctx, key.key)
-    invitation, token = await _invitation(ctx, mark)
+    invited = await create_invitation(ctx, f"guest.{mark}@example.com", Role.VIEWER)
+    reset_token, now = ctx.ids.secret(), ctx.clock.now()
+    await put_password_reset(ctx.tenant_id, spare.id, reset_token, now, now + timedelta(hours=1))
     api_keys = {
         scope: (await create_api_key(ctx, f"{scope} {mark}", scopes=[scope])).text
         for scope in SCOPES
@@ -168,8 +172,9 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         provisioning_key_id=key.row.id,
         newcomer=newcomer,
         stranger=Newcomer(ctx, f"stranger {mark}"),
-        invitation=invitation,
-        invitation_token=token,
+        invitation=invited.row,
+        invitation_token=invited.token,
+        reset_token=reset_token,
         api_key_id=whole_api_key.id,
         api_keys=api_keys,
         whole_api_key=whole_api_key.text,
@@ -194,21 +199,6 @@ async def _fleet(ctx: Context, mark: str) -> Fleet:
         created_at=now,
         updated_at=now,
     )
-
-
-async def _invitation(ctx: Context, mark: str) -> tuple[Invitation, str]:
-    token, now = ctx.ids.secret(), ctx.clock.now()
-    row = await Invitation.create(
-        id=ctx.ids.uuid(),
-        tenant_id=ctx.tenant_id,
-        token_hash=secret_hash("invitation", token),
-        email=f"guest.{mark}@example.com",
-        role=Role.VIEWER,
-        created_by=ctx.caller.user_id,
-        created_at=now,
-        expires_at=now + timedelta(days=1),
-    )
-    return row, token
 
 
 async def _history(ctx: Context, agent: Agent, mark: str) -> None:
