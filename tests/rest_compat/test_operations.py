@@ -37,6 +37,7 @@ async def test_login_answers_in_the_older_shape(ctx: Context) -> None:
     assert answer.status_code == 200
     data = answer.json()["data"]
     assert ctx.tokens.verify(data.pop("accessToken")).user_id == user.id
+    assert data.pop("refreshToken")
     assert answer.json()["message"]
     assert data == {
         "mustChangePassword": False,
