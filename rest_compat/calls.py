@@ -241,7 +241,9 @@ async def _failed(edge: Edge, call: Call, error: AppError) -> Response:
         if call.caller is None or call.caller.agent_uuid is None:
             fallback = Fallback.FAIL  # nobody known fills the spool of deferred reports
     if error.code in TRANSIENT and fallback is not Fallback.FAIL:
-        edge.log.warning(
+        is_limited = error.code is ErrorCode.RATE_LIMITED  # whoever calls too often fills no log
+        edge.log.log(
+            logging.DEBUG if is_limited else logging.WARNING,
             "%s answers %s instead of %s: %s",
             call.endpoint.name,
             fallback,
