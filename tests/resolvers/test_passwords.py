@@ -22,7 +22,7 @@ from tests.doubles import ManualClock
 from tests.factories import make_user
 from tests.resolvers.edge import nobody, published
 from tests.resolvers.letters import code_in, take_letters
-from tests.resolvers.test_accounts import CountingLimits
+from tests.resolvers.newcomers import CountingLimits
 
 OLD = "correct horse battery"
 NEW = "another horse's staple"
