@@ -59,7 +59,7 @@ class Agent(AgentMetrics):
     vpn_enabled: bool = strawberry.field(
         resolver=lambda: False, description="Always false: there is no VPN."
     )
-    api_key_expires_at: datetime | None = strawberry.field(
+    credential_expires_at: datetime | None = strawberry.field(
         resolver=lambda: None, description="Always null: device keys do not expire."
     )
 

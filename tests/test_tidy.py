@@ -52,7 +52,7 @@ LIBRARIES = {
     "structlog": ("fleetgraph/logs.py", "fleetgraph/embedded/child.py"),
     "tortoise": (
         "models/",
-        "resolvers/agents.py",  # Q, the ORM's word for a condition
+        "resolvers/fleets.py",  # its IntegrityError
         "resolvers/provisioning.py",  # IntegrityError, by which a race shows
     ),
     "uuid_utils": ("core/ids.py",),
