@@ -36,6 +36,8 @@ Ask = Callable[..., Awaitable[Any]]
 UNFENCED = {"tenant", "heartbeat", "journal_horizon", "tortoise_migrations"}
 """What belongs to no tenant; a tenant's own row is a name, looked up by everybody's requests."""
 
+TOLD = "select current_setting('fleetgraph.tenant')"
+
 
 @allow(Permission.DATA_READ)
 async def acting(_ctx: Context, work: Callable[[], Awaitable[T]]) -> T:
@@ -264,6 +266,32 @@ class TestTelling:
             assert await told_as(narrow, tenant_id) == str(tenant_id)
         assert cut
 
+    async def test_what_was_cut_off_while_it_was_told_is_told_again(
+        self, narrow: asyncpg.Pool
+    ) -> None:
+        async with narrow.acquire() as connection:
+            with fence(7):
+                await connection.raise_fence()
+            with fence(8):
+                telling = asyncio.create_task(connection.raise_fence())
+            await asyncio.sleep(0)  # it is sent, and may have been heard
+            telling.cancel()
+            assert await asyncio.wait([telling])
+            with fence(7):
+                await connection.raise_fence()
+            assert await connection.fetchval(TOLD) == "7"
+
+    async def test_what_could_not_be_told_is_told_again(self, narrow: asyncpg.Pool) -> None:
+        async with narrow.acquire() as connection:
+            busy = asyncio.create_task(connection.execute("select pg_sleep(0.05)"))
+            await asyncio.sleep(0)
+            with fence(8):
+                with pytest.raises(asyncpg.InterfaceError):
+                    await connection.raise_fence()
+                await busy
+                await connection.raise_fence()
+            assert await connection.fetchval(TOLD) == "8"
+
     async def test_a_server_that_ends_the_connection_leaves_the_next_right(
         self, narrow: asyncpg.Pool
     ) -> None:
@@ -292,7 +320,7 @@ class TestTelling:
 
 
 async def told(pool: asyncpg.Pool) -> str:
-    value: str = await pool.fetchval("select current_setting('fleetgraph.tenant')")
+    value: str = await pool.fetchval(TOLD)
     return value
 
 

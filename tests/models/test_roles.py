@@ -39,7 +39,10 @@ async def server() -> AsyncIterator[tuple[DatabaseUrl, DatabaseUrl]]:
         server = EmbeddedPostgres(folder)
         ordinary = DatabaseUrl.parse(await server.start())
         password = (folder / "postgres-superuser.password").read_text().strip()
-        yield replace(ordinary, user="postgres", password=password), ordinary
+        superuser = replace(ordinary, user="postgres", password=password, database="postgres")
+        await run_as(superuser, "alter system set fsync = off")  # the databases are many
+        await run_as(superuser, "select pg_reload_conf()")
+        yield superuser, ordinary
         await server.stop()
 
 
@@ -115,6 +118,20 @@ async def test_a_new_database_is_fenced_and_takes_readings(empty: DatabaseUrl) -
     for tenant_id in (1, 2):
         await run_as(empty, _AGENT.format(tenant_id))
     await see_a_fence(empty)
+
+
+async def test_a_journal_from_another_server_is_seen_through_the_fence(empty: DatabaseUrl) -> None:
+    await apart(lambda: migrate(empty))
+    await run_as(empty, "create table journal_2026 (like journal including defaults)")
+    await run_as(
+        empty,
+        "alter table journal attach partition journal_2026"
+        " for values from ('2026-01-01') to ('2027-01-01')",
+    )
+    row = "1000000000000, 1, 1, 1, '2026-05-05', ''"
+    columns = "xid, tenant_id, agent_id, reading_count, at, body"
+    await run_as(empty, f"insert into journal ({columns}) values ({row})")
+    assert await apart(lambda: migrate(empty)) == ["emptied the journal of another server"]
 
 
 async def test_a_dump_made_as_documented_has_all_rows_and_its_copy_is_fenced(
