@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from core.ids import secret_hash
 from models.connection import fetch
 
 _PURPOSE: Final = "password-reset"
+_PAUSE: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +24,28 @@ class PasswordReset:
 
 async def put_password_reset(
     tenant_id: int, user_id: UUID | None, token: str, now: datetime, expires_at: datetime
-) -> None:
+) -> bool:
     """Keep a token's digest for the person; older ones of theirs are void.
 
-    Without a person nothing is kept, at the same cost.
+    Without a person, or within a minute of the last time, nothing changes, at the same cost; False
+    then.
     """
-    await fetch(
-        "with void as (delete from password_reset where tenant_id = $1 and user_id = $2)"
+    rows = await fetch(
+        "with recent as (select from password_reset"
+        " where tenant_id = $1 and user_id = $2 and created_at > $6),"
+        " void as (delete from password_reset"
+        " where tenant_id = $1 and user_id = $2 and not exists (select from recent))"
         " insert into password_reset (tenant_id, user_id, token_hash, created_at, expires_at)"
         " select $1::int, $2::uuid, $3::bytea, $4::timestamptz, $5::timestamptz"
-        " where $2::uuid is not null",
+        " where $2::uuid is not null and not exists (select from recent) returning user_id",
         tenant_id,
         user_id,
         secret_hash(_PURPOSE, token),
         now,
         expires_at,
+        now - _PAUSE,
     )
+    return bool(rows)
 
 
 async def find_password_reset(token: str, now: datetime) -> PasswordReset | None:

@@ -65,7 +65,8 @@ async def request_password_reset(ctx: Context, email: str) -> None:
     """Mail a code to the person of this address with which to choose a new password.
 
     For an unknown address nothing is sent, in the same words and about the same time, so that
-    nobody learns which accounts exist. Raises RateLimited.
+    nobody learns which accounts exist; nor within a minute of the last mail, so that nobody is
+    flooded. Raises RateLimited.
     """
     if not email:
         raise InvalidInput("email", "is required")
@@ -145,8 +146,9 @@ async def _store_reset(ctx: Context, user: User | None) -> None:
     )
     tenant_id = user.tenant_id if user else ALL_TENANTS
     async with unit_of_work(ctx) as work:
-        await put_password_reset(tenant_id, user.id if user else None, token, now, expires_at)
-        await put_mail(ctx, tenant_id, letter, really=user is not None)
+        user_id = user.id if user else None
+        is_kept = await put_password_reset(tenant_id, user_id, token, now, expires_at)
+        await put_mail(ctx, tenant_id, letter, really=is_kept)
         # An unknown address is not kept: it may be anything that somebody typed.
         work.record(_entry(AuditType.PASSWORD_RESET_REQUESTED, user))
 
