@@ -14,6 +14,7 @@ from core.errors import Unavailable
 from resolvers import (
     agent_events,
     agents,
+    api_keys,
     auth,
     current_states,
     device_logs,
@@ -21,6 +22,7 @@ from resolvers import (
     provisioning,
     target_states,
     tenants,
+    users,
 )
 from tests.factories import make_agent
 from tests.resolvers.edge import Edge, as_agent, nobody, system
@@ -76,6 +78,11 @@ CALLS: dict[str, Call] = {
     "record_agent_event": lambda me: agent_events.record_agent_event(
         me, "events/x", b"{}", retained=False
     ),
+    "list_users": lambda me: users.list_users(owner(me)),
+    "delete_user": lambda me: users.delete_user(owner(me), me.ids.uuid()),
+    "create_api_key": lambda me: api_keys.create_api_key(owner(me), "k"),
+    "caller_from_api_key": lambda me: api_keys.caller_from_api_key(nobody(me), f"fg_{'x' * 43}"),
+    "create_tenant": lambda me: tenants.create_tenant(system(me), "t", owner_email="a@b.c"),
     "list_broker_accounts": lambda me: mqtt_accounts.list_broker_accounts(system(me)),
 }
 
