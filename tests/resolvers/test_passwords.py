@@ -37,7 +37,8 @@ async def sign_in(ctx: Context, user: User) -> tuple[SignedIn, Context]:
 async def is_open(ctx: Context, signed_in: SignedIn) -> bool:
     try:
         await auth.caller_from_token(nobody(ctx), signed_in.access_token)
-        await sessions.refresh(nobody(ctx), str(signed_in.refresh_token), rotate=False)
+        if signed_in.refresh_token:
+            await sessions.refresh(nobody(ctx), signed_in.refresh_token, rotate=False)
     except Unauthenticated:
         return False
     return True
