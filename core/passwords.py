@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from core.errors import Unavailable
 from core.password_rules import normalised
 
+CONCURRENT_MAX: Final = 4
 WAITING_MAX: Final = 64
 RETRY_SECONDS: Final = 5
 _NOTHING: Final = f"${'A' * 22}${'A' * 43}"
@@ -43,7 +44,8 @@ class Passwords:
             time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism
         )
         self._decoy = f"$argon2id$v=19$m={memory_kib},t={time_cost},p={parallelism}{_NOTHING}"
-        threads = concurrent_max or max(1, (os.cpu_count() or 1) - 1)
+        spare_cores = max(1, (os.cpu_count() or 1) - 1)
+        threads = concurrent_max or min(spare_cores, CONCURRENT_MAX)
         # Threads of their own: what is cancelled while it runs still counts against the bound.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="passwords")
         self._open = 0
