@@ -108,19 +108,24 @@ async def test_another_replica_closes_as_soon_as_it_hears(
         assert await is_open(other)
 
 
-async def test_whatever_is_open_for_a_person_ends_with_a_message_that_names_them(
+async def test_deactivating_a_person_closes_all_that_is_open_for_them(
     ctx: Context, sockets: Sockets
 ) -> None:
-    user, first = await sign_in(ctx)
-    _, stranger = await sign_in(ctx)
-    bus = MemoryPubSub()
-    async with replica(ctx, bus) as port:
+    user, first = await sign_in(ctx, role="viewer")
+    _, owner = await sign_in(ctx)
+    async with replica(ctx, MemoryPubSub()) as port:
         mine = [
             await sockets.open(port, first),
             await sockets.open(port, f"Bearer {await access_token_of(ctx, user)}"),
         ]
-        other = await sockets.open(port, stranger)
-        await bus.publish(ACCESS, AccessChanged(ctx.tenant_id, user_id=user.id))
+        other = await sockets.open(port, owner)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            answer = await client.put(
+                f"/api/v1/users/{user.id}",
+                json={"isActive": False},
+                headers={"authorization": owner},
+            )
+            assert answer.status_code == 200
         for socket in mine:
             assert await closed(socket) == ENDED
         assert await is_open(other)
