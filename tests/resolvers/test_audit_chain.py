@@ -1,86 +1,32 @@
-"""The chain of the audit log over a real database: what is done to it, verification names."""
+"""Whatever is done to the audit log, verification names it."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any
-
 import pytest
 
-from core.audit import AuditEntry, AuditType
 from core.audit_chain import START_HASH, Signer, link
-from core.audit_verification import ChainCheck, ProblemKind
-from core.callers import system_caller
+from core.audit_verification import ProblemKind
 from core.context import Context
 from core.derived_secrets import DerivedSecrets
 from models import audit_chain
-from models.audit import append_audit
 from models.audit_chain import row_of
 from models.connection import fetch
-from models.unit_of_work import unit_of_work
-from resolvers.audit import chain_audit, trim_audit, verify_audit, verify_tenant_audit
-from tests.doubles import ManualClock
-
-
-def program(ctx: Context) -> Context:
-    return ctx.acting_as(system_caller(0))
-
-
-async def write(ctx: Context, number: int, **details: object) -> None:
-    entries = [
-        AuditEntry(AuditType.USER_UPDATED, f"user:{at}", details={"at": at, **details})
-        for at in range(number)
-    ]
-    await append_audit(ctx, entries)
-
-
-async def chain(ctx: Context) -> None:
-    """Chain all there is; a batch takes those of every tenant."""
-    async with asyncio.timeout(10):
-        while await pending(ctx):
-            await chain_audit(program(ctx))
-
-
-async def pending(ctx: Context) -> int:
-    found = await fetch(
-        "select count(*) as n from audit_event where tenant_id = $1 and position is null",
-        ctx.tenant_id,
-    )
-    return int(found[0]["n"])
-
-
-async def check(ctx: Context) -> ChainCheck:
-    return (await verify_audit(ctx)).check
-
-
-async def problems(ctx: Context) -> list[tuple[ProblemKind, int, int]]:
-    return [(found.kind, found.first, found.last) for found in (await check(ctx)).problems]
-
-
-async def change(ctx: Context, text: str, *values: object) -> None:
-    """Run what somebody with a hold of the database might; {t} is the tenant."""
-    await fetch(text.replace("{t}", str(ctx.tenant_id)), *values)
-
-
-async def checkpoints(ctx: Context) -> list[dict[str, Any]]:
-    return await fetch(
-        "select * from audit_checkpoint where tenant_id = $1 order by position", ctx.tenant_id
-    )
+from resolvers.audit import verify_audit, verify_tenant_audit
+from tests.resolvers.chains import (
+    chain,
+    change,
+    check,
+    checkpoints,
+    eight_rows,
+    problems,
+    program,
+    write,
+)
 
 
 @pytest.fixture
 async def chained(ctx: Context) -> Context:
-    """A tenant with eight rows chained in two batches; the first batch's checkpoint is kept."""
-    clock = ManualClock()
-    ctx = replace(ctx, clock=clock)
-    await write(ctx, 5)
-    await chain(ctx)
-    clock.advance(seconds=3_600)
-    await write(ctx, 3)
-    await chain(ctx)
-    return ctx
+    return await eight_rows(ctx)
 
 
 async def test_an_untouched_chain_is_intact(chained: Context) -> None:
@@ -258,144 +204,3 @@ async def test_an_anchor_from_the_log_finds_a_log_that_was_set_back(chained: Con
         program(chained), chained.tenant_id, anchors={8: head["chain_hash"]}
     )
     assert [each.kind for each in found.check.problems] == [ProblemKind.ANCHOR_MISSED]
-
-
-async def test_retention_removes_whole_signed_prefixes_and_the_rest_stays_intact(
-    chained: Context,
-) -> None:
-    now = chained.clock.now()
-    await trim_audit(program(chained), now - timedelta(minutes=30))
-    left = await fetch(
-        "select min(position) as first from audit_event where tenant_id = $1", chained.tenant_id
-    )
-    assert left[0]["first"] == 6
-    assert [row["trimmed_at"] for row in await checkpoints(chained)] == [now, None]
-    found = await check(chained)
-    assert (found.problems, found.start, found.rows) == ([], 5, 3)
-
-    await change(
-        chained, "update audit_event set subject = 'x' where tenant_id = {t} and position = 6"
-    )
-    assert await problems(chained) == [(ProblemKind.ROW_ALTERED, 6, 6)]
-
-
-async def test_a_start_that_retention_did_not_make_is_named(chained: Context) -> None:
-    await change(chained, "delete from audit_event where tenant_id = {t} and position <= 5")
-    await change(
-        chained,
-        "update audit_checkpoint set trimmed_at = now() where tenant_id = {t} and position = 5",
-    )
-    assert await problems(chained) == [(ProblemKind.CHECKPOINT_FORGED, 5, 5)]
-
-
-async def test_retention_keeps_rows_without_a_checkpoint_behind_them(chained: Context) -> None:
-    await write(chained, 2)
-    chained.clock.advance(seconds=10 * 86_400)  # type: ignore[attr-defined]
-    await trim_audit(program(chained), chained.clock.now() - timedelta(days=1))
-    assert await pending(chained) == 2
-    await chain(chained)
-    found = await check(chained)
-    assert (found.problems, found.start, found.rows) == ([], 8, 2)
-
-
-async def test_checkpoints_are_thinned_but_the_last_of_each_thousand_rows_and_hour_stays(
-    ctx: Context,
-) -> None:
-    clock = ManualClock()
-    ctx = replace(ctx, clock=clock)
-    for number in (400, 400, 400, 10):
-        await write(ctx, number)
-        await chain(ctx)
-    clock.advance(seconds=3_600)
-    await write(ctx, 10)
-    await chain(ctx)
-    assert [row["position"] for row in await checkpoints(ctx)] == [800, 1_210, 1_220]
-    assert await problems(ctx) == []
-
-
-async def test_rows_of_another_servers_transactions_are_chained_too(ctx: Context) -> None:
-    await write(ctx, 1)
-    await change(ctx, "update audit_event set xid = 1000000000000 where tenant_id = {t}")
-    await chain(ctx)
-    assert await problems(ctx) == []
-
-
-async def test_rows_are_chained_in_the_order_of_their_transactions_once_those_are_over(
-    ctx: Context,
-) -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def slow() -> None:
-        async with unit_of_work(ctx) as work:
-            await fetch("select pg_current_xact_id()")
-            begun.set()
-            await go_on.wait()
-            work.record(AuditEntry(AuditType.USER_CREATED))
-
-    task = asyncio.create_task(slow())
-    await begun.wait()
-    await write(ctx, 1)
-    await chain_audit(program(ctx))
-    assert await pending(ctx) == 1  # the slow one comes before it
-    go_on.set()
-    await task
-    await chain(ctx)
-    rows = await fetch(
-        "select event_type from audit_event where tenant_id = $1 order by position", ctx.tenant_id
-    )
-    assert [row["event_type"] for row in rows] == ["user_created", "user_updated"]
-
-
-async def test_verification_never_raises_a_false_alarm_while_all_is_moving(ctx: Context) -> None:
-    done = asyncio.Event()
-    verified = 0
-
-    async def write_on() -> None:
-        for _ in range(60):
-            async with unit_of_work(ctx) as work:
-                for _ in range(10):
-                    work.record(AuditEntry(AuditType.USER_UPDATED))
-
-    async def keep(house: bool) -> None:
-        system = program(ctx)
-        while not done.is_set():
-            await chain_audit(system)
-            if house:
-                await trim_audit(system, ctx.clock.now() - timedelta(milliseconds=300))
-
-    async def verify() -> None:
-        nonlocal verified
-        while not done.is_set():
-            assert (await check(ctx)).problems == []
-            verified += 1
-
-    tasks = [asyncio.create_task(each) for each in (keep(True), keep(False), verify())]
-    try:
-        await asyncio.gather(write_on(), write_on())
-    finally:
-        done.set()
-        await asyncio.gather(*tasks)
-    await chain(ctx)
-    found = await check(ctx)
-    assert (found.problems, found.last_position) == ([], 1_200)
-    assert verified
-
-
-async def test_a_batch_that_fails_leaves_nothing_half_done(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await write(ctx, 3)
-
-    class Broken(Exception):
-        pass
-
-    def sign(_self: Signer, _checkpoint: object) -> bytes:
-        raise Broken
-
-    with monkeypatch.context() as broken:
-        broken.setattr(Signer, "sign", sign)
-        with pytest.raises(Broken):
-            await chain_audit(program(ctx))
-    assert await pending(ctx) == 3
-    await chain(ctx)
-    assert await problems(ctx) == []
