@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -67,44 +66,50 @@ async def test_of_those_who_use_one_invitation_at_once_one_comes_in(ctx: Context
     assert all(isinstance(each, auth.SignedIn | AppError) for each in results)
 
 
-async def bad_tokens(ctx: Context, new: dict[str, Any]) -> dict[str, str]:
-    """Return tokens that do not hold, by what is wrong with them."""
+async def bad_tokens(ctx: Context) -> dict[str, tuple[str, str]]:
+    """Return addresses and tokens that do not hold for them, by what is wrong."""
     inviter = await owner(ctx)
 
-    async def invite(context: Context = inviter) -> accounts.NewInvitation:
-        return await accounts.create_invitation(context, new["email"], Role.ADMIN)
+    async def invite(what: str, context: Context = inviter) -> accounts.NewInvitation:
+        unique = ctx.ids.secret_hex(4)
+        return await accounts.create_invitation(context, f"{what}-{unique}@example.com", Role.ADMIN)
 
-    past = ManualClock(ctx.clock.now() - timedelta(days=8))
-    fallen = await owner(ctx)
-    by_fallen = await invite(fallen)
+    past = replace(inviter, clock=ManualClock(ctx.clock.now() - timedelta(days=8)))
+    fallen, gone, closed = await owner(ctx), await owner(ctx), await owner(ctx)
+    made = {
+        "expired": await invite("expired", past),
+        "of-fallen": await invite("of-fallen", fallen),
+        "of-gone": await invite("of-gone", gone),
+        "of-closed": await invite("of-closed", closed),
+        "replaced": await invite("replaced"),
+        "revoked": await invite("revoked"),
+    }
     await User.of(ctx.tenant_id, id=fallen.caller.user_id).update(role=Role.MANAGER)
+    await User.of(ctx.tenant_id, id=gone.caller.user_id).delete()
+    await User.of(ctx.tenant_id, id=closed.caller.user_id).update(is_active=False)
+    await accounts.create_invitation(inviter, made["replaced"].row.email.upper(), Role.ADMIN)
+    await accounts.revoke_invitation(inviter, made["revoked"].row.id)
     user = await make_user(ctx)
     await passwords.request_password_reset(nobody(ctx), user.email)
     (reset,) = await take_letters(ctx, user.email)
-    replaced = await invite()
-    revoked = await invite()
-    await accounts.revoke_invitation(inviter, revoked.row.id)
-    good = await invite()
-    return {
-        "expired": (await invite(replace(inviter, clock=past))).token,
-        "of somebody who may not invite so any more": by_fallen.token,
+    good = await invite("good")
+    near = {
         "of another kind": code_in(reset),
-        "replaced": replaced.token,
-        "revoked": revoked.token,
         "truncated": good.token[:-1],
         "long": good.token * 1_000,
         "with nul": f"{good.token}\x00",
         "with half characters": "\ud800",
         "an id": str(good.row.id),
     }
+    return {what: (each.row.email, each.token) for what, each in made.items()} | {
+        what: (good.row.email, token) for what, token in near.items()
+    }
 
 
 async def test_a_token_that_does_not_hold_is_refused_and_recorded(ctx: Context) -> None:
-    new = person(ctx)
     messages = set()
-    tokens = await bad_tokens(ctx, new)
-    # The last good invitation was replaced by the expired one: none is open.
-    for what, token in tokens.items():
+    for what, (email, token) in (await bad_tokens(ctx)).items():
+        new = person(ctx, email=email)
         with pytest.raises(InvalidInput) as caught:
             await accounts.register(
                 replace(stranger(ctx), request_id=what), **new, invitation_token=token
