@@ -20,6 +20,8 @@ from resolvers import (
     device_logs,
     mqtt_accounts,
     provisioning,
+    sessions,
+    standing,
     target_states,
     tenants,
     users,
@@ -77,6 +79,16 @@ CALLS: dict[str, Call] = {
     ),
     "record_agent_event": lambda me: agent_events.record_agent_event(
         me, "events/x", b"{}", retained=False
+    ),
+    "caller_from_token": lambda me: auth.caller_from_token(
+        nobody(me), me.tokens.issue(EDGE.uuid, me.tenant_id, EDGE.uuid)[0]
+    ),
+    "refresh": lambda me: sessions.refresh(nobody(me), "x"),
+    "logout": lambda me: sessions.logout(owner(me)),
+    "list_my_sessions": lambda me: sessions.list_my_sessions(owner(me)),
+    "purge_ended_sessions": lambda me: sessions.purge_ended_sessions(system(me)),
+    "find_fallen": lambda me: standing.find_fallen(
+        system(me), [Caller(Role.OWNER, 1, user_id=EDGE.uuid, session_id=EDGE.uuid)]
     ),
     "list_users": lambda me: users.list_users(owner(me)),
     "delete_user": lambda me: users.delete_user(owner(me), me.ids.uuid()),
