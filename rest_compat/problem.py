@@ -11,7 +11,7 @@ from graphql import GraphQLError, VariableDefinitionNode, VariableNode
 from starlette.responses import Response
 
 from core.errors import AppError, ErrorCode, InvalidInput
-from core.rate_limits import RateState, state_in
+from core.rate_limits import RateState
 from rest_compat.endpoints import Answering, Envelope, ErrorTitle, Input
 
 PROBLEM_JSON: Final = "application/problem+json"
@@ -146,8 +146,6 @@ def rate_headers(state: RateState | None) -> dict[str, str]:
 
 def _headers(error: AppError, kind: Kind) -> dict[str, str]:
     headers = {}
-    if error.code is ErrorCode.RATE_LIMITED:
-        headers = rate_headers(state_in(error.facts))
     seconds = error.facts.get("retry_after_seconds")
     if isinstance(seconds, int):
         headers["Retry-After"] = str(max(0, seconds))

@@ -99,7 +99,7 @@ async def test_a_socket_takes_no_credential_from_the_address_nor_logs_it(
     _, token = await sign_in(ctx)
     bare = token.removeprefix("Bearer ")
     async with serving(app_of(ctx)) as (port, _), asyncio.timeout(20):
-        url = f"ws://127.0.0.1:{port}/graphql?token={bare}&authorization={bare}"
+        url = f"ws://127.0.0.1:{port}/graphql?jwt={bare}&token={bare}&authorization={bare}"
         async with connect(url, subprotocols=[PROTOCOL]) as socket:
             await socket.send('{"type": "connection_init"}')
             assert (await receive(socket))["type"] == "connection_ack"
