@@ -15,9 +15,11 @@ from core.callers import Caller
 from core.context import Context
 from core.errors import ErrorCode
 from fleetgraph import refusals
+from fleetgraph.graphql.codes import CloseCode
 from fleetgraph.refusals import Refusals, RefusedCall
 from models.connection import fetch
-from tests.contracts.serving import sign_in
+from tests.contracts.serving import Api, sign_in
+from tests.contracts.talking import closed, connected
 from tests.fleetgraph.applications import app_of
 
 
@@ -82,6 +84,27 @@ async def test_credentials_that_do_not_hold_are_recorded_on_both_faces(
     assert found == [
         ("authentication_failed", "GET /api/v1/agents", 2),
         ("authentication_failed", "graphql", 2),
+    ]
+
+
+async def test_a_socket_that_is_not_let_in_is_recorded(ctx: Context) -> None:
+    api = Api(ctx)
+    noted = Refusals(api.context, ctx.clock)
+    object.__setattr__(api.endpoint.edge, "on_refused", noted.note_error)
+    agent = f"socket-{ctx.tenant_id}"
+    async with api.server() as port:
+        introduced: dict[str, object] = {"authorization": "Bearer x.y.z"}
+        async with connected(port, introduced, **{"user-agent": agent}) as socket:
+            code, _ = await closed(socket)
+        assert code == CloseCode.FORBIDDEN
+    await noted.flush()
+    found = await fetch(
+        "select event_type, details->>'operation' as operation from audit_event"
+        " where user_agent = $1",
+        agent,
+    )
+    assert [(row["event_type"], row["operation"]) for row in found] == [
+        ("authentication_failed", "graphql socket")
     ]
 
 
