@@ -57,6 +57,7 @@ def test_names_the_rule(password: str, why: str) -> None:
         "passwordpassword",
         "adminadminadmi",
         "P@ssw0rd1234",
+        "B@$k3tb@ll!!",
         "sunshine!!!!!!!!",
         "abcdefghijkl",
         "abcd12345678",
