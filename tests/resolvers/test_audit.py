@@ -182,7 +182,7 @@ async def test_a_new_installation_begins_its_log_with_tenant_and_owner(ctx: Cont
         "select event_type, details::text from audit_event where tenant_id = $1 order by id",
         tenant.id,
     )
-    assert [row["event_type"] for row in rows][-1] == "user_created"
+    assert [row["event_type"] for row in rows] == ["tenant_created", "user_created"]
     assert "correct horse" not in str(rows)
 
 
