@@ -106,7 +106,7 @@ async def _round(
         "p99": _ms(query, 99),
         "poll p50 ms": _ms(poll, 50),
         "p99 ": _ms(poll, 99),
-        "CPU": round(used / seconds, 2),
+        "CPU": round(used / max(query.seconds, login.seconds), 2),
     }
 
 

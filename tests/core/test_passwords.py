@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -64,3 +66,11 @@ async def test_only_so_many_run_and_only_so_many_wait(monkeypatch: pytest.Monkey
     may_end.set()
     assert await asyncio.gather(*waiting) == ["hash"] * 5
     assert most == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_hashing_leaves_the_core_to_others_first() -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    hashing = await cheap()._run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    assert hashing >= max(own, 10)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
