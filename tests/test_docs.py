@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from core.access import ROLES, SCOPES, Permission
 from core.broker_accounts import AGENT_READ, AGENT_WRITE
+from core.callers import Role
 from fleetgraph.cli import WORKERS, parser
 from fleetgraph.embedded.mosquitto import _CONFIG as MOSQUITTO
 from fleetgraph.settings import FILE_VARIABLE, variables
@@ -137,3 +139,26 @@ def test_the_example_of_an_endpoint_is_the_real_one() -> None:
     for code in shown:
         lines = [line.strip() for line in code.splitlines()]
         assert "\n".join(lines).strip() in "\n".join(x.strip() for x in python.splitlines())
+
+
+def role_table() -> str:
+    people = [role for role in Role if role in ROLES[Permission.SELF]]
+    lines = [
+        f"| Permission | {' | '.join(people)} |",
+        "| --- " * (len(people) + 1) + "|",
+    ]
+    for permission in SCOPES:
+        marks = ["✓" if role in ROLES[permission] else "" for role in people]
+        lines.append(f"| `{permission}` | {' | '.join(marks)} |")
+    return "\n".join(lines)
+
+
+@pytest.mark.golden
+def test_the_page_of_access_has_the_table_of_roles() -> None:
+    path = ROOT / "docs" / "access.md"
+    head, mark, rest = path.read_text(encoding="utf-8").partition("<!-- roles -->\n")
+    _, end, tail = rest.rpartition("<!-- end of roles -->\n")
+    wanted = f"{head}{mark}{role_table()}\n<!-- end of roles -->\n{tail if end else rest}"
+    if os.environ.get("FLEETGRAPH_TEST_GOLDEN"):
+        path.write_text(wanted, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == wanted, "run `make golden`"

@@ -95,14 +95,6 @@ GET /api/v1/audit/events
 """
 
 MISSING = """
-POST /api/v1/auth/register
-POST /api/v1/auth/refresh
-POST /api/v1/auth/logout
-POST /api/v1/auth/password/reset
-GET /api/v1/users
-PUT /api/v1/users/:id
-DELETE /api/v1/users/:id
-POST /api/v1/auth/api-keys
 GET /api/v1/license
 GET /api/v1/billing/usage
 GET /api/v1/agents/:uuid/metrics
@@ -129,12 +121,6 @@ GET /api/v1/agents/:uuid/jobs
 POST /api/v1/agents/:uuid/jobs
 GET /api/v1/agents/:uuid/jobs/:jobId
 POST /api/v1/agents/:uuid/jobs/:jobId/cancel
-GET /api/v1/fleets
-POST /api/v1/fleets
-GET /api/v1/fleets/:fleetId
-PUT /api/v1/fleets/:fleetId
-DELETE /api/v1/fleets/:fleetId
-POST /api/v1/fleets/:fleetId/agents
 GET /api/v1/dashboard-layouts
 POST /api/v1/dashboard-layouts
 PUT /api/v1/dashboard-layouts/:id
@@ -153,7 +139,6 @@ GET /api/v1/admin/system-config
 PUT /api/v1/admin/system-config
 GET /api/v1/profiles
 GET /api/v1/metrics
-GET /api/v1/audit/events
 """
 
 EXTRA = """
@@ -164,6 +149,30 @@ PATCH /api/v1/device/state                  agents: reports while MQTT is away, 
 GET /api/v1/devices/{}                      agents: asked once, in a factory reset
 GET /api/v1/provisioning-keys               the older name of /provision/keys
 POST /api/v1/provisioning-keys              the older name of /provision/keys
+POST /api/v1/auth/change-password           the legacy API has it
+POST /api/v1/auth/reset-password            the legacy name of /auth/password/reset/confirm
+POST /api/v1/auth/password/reset/confirm    the second step of a reset
+GET /api/v1/auth/me                         the legacy API has it
+GET /api/v1/users/me/permissions            the legacy API has it
+POST /api/v1/users                          the legacy API has it
+GET /api/v1/users/{}                        the legacy API has it
+GET /api/v1/auth/api-keys                   the legacy API has it
+DELETE /api/v1/auth/api-keys/{}             the legacy API has it
+PATCH /api/v1/agents/{}                     the legacy API has it
+DELETE /api/v1/agents/{}                    the legacy API has it
+PATCH /api/v1/agents/{}/active              the legacy API has it
+GET /api/v1/agents/{}/tags                  the legacy API has it
+POST /api/v1/agents/{}/tags                 the legacy API has it
+PUT /api/v1/agents/{}/tags                  the legacy API has it
+DELETE /api/v1/agents/{}/tags/{}            the legacy API has it
+POST /api/v1/agents/tags/bulk               the legacy API has it
+POST /api/v1/agents/query                   the legacy API has it
+GET /api/v1/tags/keys                       the legacy API has it
+GET /api/v1/tags/values/{}                  the legacy API has it
+PATCH /api/v1/fleets/{}                     the legacy API changes fleets by PATCH
+DELETE /api/v1/fleets/{}/agents/{}          the way back from adding one
+GET /api/v1/audit/export                    the log as JSON lines, for archives
+GET /api/v1/audit/verify                    whether the log is as it was written
 """
 
 
