@@ -120,6 +120,7 @@ def test_each_root_field_has_a_case() -> None:
     assert not gone, f"{gone} are no fields any more: {FIELDS_FILE}"
 
 
+@pytest.mark.slow
 @pytest.mark.golden
 async def test_the_matrix_of_fields_is_the_one_that_was_agreed(world: World) -> None:
     roots = [sorted(root_fields(root)) for root in ROOTS]
@@ -141,6 +142,7 @@ async def test_the_matrix_of_fields_is_the_one_that_was_agreed(world: World) -> 
     await _judge(world, names, call, is_for, STRICTER, "access_matrix_graphql.txt")
 
 
+@pytest.mark.slow
 @pytest.mark.golden
 async def test_the_matrix_of_routes_is_the_one_that_was_agreed(world: World) -> None:
     endpoints = {route_of(each): each for each in sorted(the_catalog().endpoints, key=_place)}

@@ -108,6 +108,7 @@ async def test_each_argument_that_is_an_id_is_tried_with_one_of_another_tenant(
     assert not missing, f"give these an id of `it` in {FIELDS_FILE}: {missing}"
 
 
+@pytest.mark.slow
 async def test_no_query_and_no_mutation_reaches_another_tenant(world: World) -> None:
     wrong: list[str] = []
     for name in root_fields("Query", "Mutation"):
