@@ -51,14 +51,13 @@ class Visitor:
 class Tenancy:
     """A tenant and its things; all its texts carry `mark`.
 
-    `people` are by role; `spare` is a viewer for whatever is done to somebody. `newcomer` has
+    `authorizations` are by role; `spare` is a viewer for whatever is done to somebody. `newcomer` has
     registered and not proven itself, `stranger` has not come yet. `api_keys` are of the owner, one
     for each scope, `whole_api_key` has them all.
     """
 
     ctx: Context
     mark: str
-    people: dict[Role, User]
     authorizations: dict[Role, str]
     spare: User
     session_id: UUID
@@ -67,7 +66,6 @@ class Tenancy:
     device_key: str
     fleet: Fleet
     provisioning_key: str
-    provisioning_key_id: UUID
     newcomer: Newcomer
     stranger: Newcomer
     invitation: Invitation
@@ -160,7 +158,6 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
     return Tenancy(
         ctx=ctx,
         mark=mark,
-        people=people,
         authorizations=authorizations,
         spare=spare,
         session_id=session.session_id,
@@ -169,7 +166,6 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         device_key=device_key,
         fleet=fleet,
         provisioning_key=key.key,
-        provisioning_key_id=key.row.id,
         newcomer=newcomer,
         stranger=Newcomer(ctx, f"stranger {mark}"),
         invitation=invited.row,
