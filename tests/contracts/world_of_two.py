@@ -216,7 +216,7 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     own = as_agent(ctx, agent)
     await upload_logs(own, agent.uuid, f"batch {mark}", b'{"message": "%s"}\n' % mark.encode())
     await record_agent_event(own, "events/anomaly", b'{"of": "%s"}' % mark.encode(), retained=False)
-    await put_account(ctx.tenant_id, f"account {mark}", "-", agent.id, now)
+    await put_account(ctx.tenant_id, f"account-{mark}", "-", agent.id, now)
     entry = AuditEntry(
         AuditType.DEVICE_UPDATED, f"agent:{agent.uuid}", details={"of": mark}, agent_uuid=agent.uuid
     )
