@@ -62,6 +62,12 @@ def parse_log_lines(body: bytes, received_at_us: int) -> ParsedLogs:
     return ParsedLogs(lines, skipped)
 
 
+def level_of(text: str) -> str:
+    """Return the level in the spelling that is stored."""
+    level = text.strip().lower()[:LEVEL_CHARS_MAX]
+    return _LEVELS.get(level, level)
+
+
 def _items(body: bytes) -> Iterator[object]:
     """Give each line's object; None for one that is not JSON."""
     if body.lstrip()[:1] == b"[":
@@ -89,10 +95,9 @@ def _line(item: object, times: Times) -> LogLine | None:
     source = item.get("source")
     if not isinstance(source, dict):
         source = {}
-    level = _text(item.get("level")).strip().lower()[:LEVEL_CHARS_MAX]
     return LogLine(
         time_us=_time_us(item.get("timestamp"), times),
-        level=_LEVELS.get(level, level) or "info",
+        level=level_of(_text(item.get("level"))) or "info",
         message=message[:MESSAGE_CHARS_MAX],
         service=(_text(item.get("serviceName")) or _text(source.get("name")))[:NAME_CHARS_MAX],
         is_system=item.get("isSystem", source.get("type") == "system") is True,

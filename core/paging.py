@@ -24,6 +24,15 @@ class Slice(Generic[T]):
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSlice(Generic[T]):
+    """One page of a list that is too long to be counted: the rows, and the cursor of each."""
+
+    items: list[T]
+    cursors: list[str]
+    has_next: bool
+
+
 def page_size(first: int, field: str = "first") -> int:
     """Return `first` when it is within 1 and 500, else raise InvalidInput."""
     if not 1 <= first <= PAGE_SIZE_MAX:

@@ -49,6 +49,8 @@ class Policy:
     clock_future_hours_max: int = 24
     journal_hours: int = 6
     audit_days: int = 730
+    agent_metrics_days: int = 30
+    logs_days: int = 90
     registration: Registration = Registration.INVITATION
     session_seconds: int = 7 * 86_400
     refresh_retry_seconds: int = 30

@@ -277,6 +277,10 @@ class RetentionSettings(Section):
     audit_days: int = Field(
         730, ge=1, le=36_500, description="How long events of the audit log are kept."
     )
+    agent_metrics_days: int = Field(
+        30, ge=1, le=3_650, description="How long the gateways' own figures are kept."
+    )
+    logs_days: int = Field(90, ge=1, le=3_650, description="How long log lines of agents are kept.")
 
 
 class AgentSettings(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from core.context import Context
 from core.errors import NotFound
 from core.events import AgentChanged, agents_topic
 from core.state_reports import StateReport, parse_state_report
+from models.agent_metrics import append_agent_metrics, open_metrics_day
 from models.agents import Agent
 from models.current_states import CurrentState
 from models.state_merging import Merged, merge_metrics, merge_report
@@ -34,18 +36,27 @@ async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt",
     difference; agents use either at any time. Raises InvalidInput for what is no report of this
     agent.
     """
-    report = _parsed(ctx, body)
+    report, now = _parsed(ctx, body), ctx.clock.now()
+    has_figures = bool(report.metrics) and not report.is_replay
+    if has_figures:
+        await _open_day(now)
     async with unit_of_work(ctx) as work:
-        merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
+        merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, now)
+        if merged and has_figures:
+            await _keep_figures(ctx, report, now)
         _tell(ctx, work, merged, is_live=not report.is_replay)
 
 
 @allow(Permission.AGENT_SELF)
 async def report_metrics(ctx: Context, body: object) -> None:
     """Keep the gateway's own figures from a message that is no state report."""
-    report = _parsed(ctx, body)
+    report, now = _parsed(ctx, body), ctx.clock.now()
+    if report.metrics:
+        await _open_day(now)
     async with unit_of_work(ctx) as work:
-        merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, ctx.clock.now())
+        merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, now)
+        if merged and report.metrics:
+            await _keep_figures(ctx, report, now)
         _tell(ctx, work, merged, is_live=True)
 
 
@@ -68,6 +79,16 @@ def _parsed(ctx: Context, body: object) -> StateReport:
     own_agent_id(ctx)
     assert ctx.caller.agent_uuid is not None
     return parse_state_report(body, ctx.caller.agent_uuid)
+
+
+async def _open_day(now: datetime) -> None:
+    with database_errors():
+        await open_metrics_day(now)
+
+
+async def _keep_figures(ctx: Context, report: StateReport, now: datetime) -> None:
+    processes = report.extra.get("top_processes")
+    await append_agent_metrics(ctx.tenant_id, own_agent_id(ctx), report.metrics, processes, now)
 
 
 def _tell(ctx: Context, work: Work, merged: Merged | None, *, is_live: bool) -> None:

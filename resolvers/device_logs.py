@@ -1,10 +1,10 @@
-"""Logs that agents upload, line by line, each batch once."""
+"""Logs that agents upload, line by line, each batch once; and what people read of them."""
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,15 +12,31 @@ from uuid import UUID
 from core.access import Permission, allow
 from core.clock import micros
 from core.context import Context
-from core.errors import PayloadTooLarge, Unavailable
-from core.logs import LogLine, parse_log_lines
-from models.device_logs import LogRow, append_log_batch, meta_json, open_log_days
+from core.errors import InvalidInput, PayloadTooLarge, Unavailable
+from core.logs import NAME_CHARS_MAX, LogLine, level_of, parse_log_lines
+from core.paging import OpenSlice
+from models.agents import Agent
+from models.device_logs import (
+    LogFilter,
+    LogRow,
+    StoredLine,
+    append_log_batch,
+    meta_json,
+    open_log_days,
+    page_of_logs,
+    services_of_logs,
+)
 from models.unit_of_work import database_errors, unit_of_work
 from resolvers.agents import mark_seen
 from resolvers.own_agent import own_agent_id
 
+__all__ = ["LogFilter", "StoredLine"]
+
 NO_BATCH_ID: Final = "auto-generated"
 BATCH_ID_CHARS_MAX: Final = 200
+LINES_MAX: Final = 1_000
+OFFSET_MAX: Final = 100_000
+LEVELS_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +80,51 @@ async def upload_logs(
         received=len(rows) if is_new else 0,
         skipped=parsed.skipped if is_new else 0,
     )
+
+
+@allow(Permission.DEVICE_READ)
+async def list_agent_logs(
+    ctx: Context,
+    agent_uuid: UUID,
+    wanted: LogFilter,
+    first: int,
+    after: str | None = None,
+    offset: int = 0,
+) -> OpenSlice[StoredLine]:
+    """Return an agent's lines, newest first; `offset` skips some behind `after`.
+
+    Raises NotFound, and InvalidInput for what is out of bounds.
+    """
+    if not 1 <= first <= LINES_MAX:
+        raise InvalidInput("first", f"must be between 1 and {LINES_MAX}", limit=LINES_MAX)
+    if not 0 <= offset <= OFFSET_MAX:
+        raise InvalidInput("offset", f"must be between 0 and {OFFSET_MAX}", limit=OFFSET_MAX)
+    wanted = _checked(wanted)
+    with database_errors():
+        agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
+        return await page_of_logs(agent, wanted, first, after, offset)
+
+
+@allow(Permission.DEVICE_READ)
+async def list_log_services(ctx: Context, agent_uuid: UUID) -> list[str]:
+    """Return the names of services that an agent has lines of, in order. Raises NotFound."""
+    with database_errors():
+        agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
+        return await services_of_logs(ctx.tenant_id, agent.id)
+
+
+def _checked(wanted: LogFilter) -> LogFilter:
+    """Return the filter with levels as they are stored."""
+    service, levels = wanted.service, wanted.levels
+    if service is not None and (len(service) > NAME_CHARS_MAX or "\x00" in service):
+        reason = f"must have at most {NAME_CHARS_MAX} characters and no NUL"
+        raise InvalidInput("service", reason, limit=NAME_CHARS_MAX)
+    if levels is not None and (len(levels) > LEVELS_MAX or any("\x00" in each for each in levels)):
+        reason = f"must be at most {LEVELS_MAX} words without NUL"
+        raise InvalidInput("levels", reason, limit=LEVELS_MAX)
+    if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+        raise InvalidInput("from", "must be before `to`")
+    return replace(wanted, levels=None if levels is None else sorted(set(map(level_of, levels))))
 
 
 def _key(batch_id: str | None) -> str | None:

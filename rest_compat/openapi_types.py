@@ -34,6 +34,7 @@ SCALARS: Final[Mapping[str, JsonSchema]] = {
     "Bytes": {"type": "string", "format": "binary"},
     "Column": {"type": "array", "items": {}},
     "Date": {"type": "string", "format": "date"},
+    "DateOrTime": {"type": "string"},
     "DateTime": {"type": "string", "format": "date-time"},
     "Decimal": {"type": "string"},
     "Duration": {"type": "string"},

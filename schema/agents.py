@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
-from core.paging import Slice
+from core.paging import OpenSlice, Slice
 from models import agents as rows
 from resolvers import agents
 from resolvers.agents import AgentPage as NumberedAgents
@@ -29,7 +29,7 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="Give it as `after` for the next page.")
 
     @classmethod
-    def of(cls, page: Slice[Any]) -> PageInfo:
+    def of(cls, page: Slice[Any] | OpenSlice[Any]) -> PageInfo:
         """Return the place of a page."""
         return cls(
             has_next_page=page.has_next, end_cursor=page.cursors[-1] if page.cursors else None

@@ -10,13 +10,14 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from schema.accounts import AccountMutation, AccountQuery
+from schema.agent_metrics import AgentMetricsQuery
 from schema.agents import AgentQuery, AgentSubscription
 from schema.api_keys import ApiKeyMutation, ApiKeyQuery
 from schema.audit import AuditQuery, AuditSubscription
 from schema.auth import AuthMutation, AuthQuery
 from schema.context import GraphQLContext
 from schema.current_states import CurrentStateMutation, CurrentStateQuery
-from schema.device_logs import DeviceLogMutation
+from schema.device_logs import DeviceLogMutation, DeviceLogQuery
 from schema.enums import Names
 from schema.errors import present
 from schema.fleets import FleetMutation, FleetQuery
@@ -49,6 +50,8 @@ class Query(
     AuditQuery,
     FleetQuery,
     RegisterQuery,
+    AgentMetricsQuery,
+    DeviceLogQuery,
 ):
     """What can be asked."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NewType
 
 import numpy as np
@@ -17,6 +17,7 @@ Column = NewType("Column", object)
 Value = NewType("Value", object)
 Json = NewType("Json", object)
 Long = NewType("Long", int)
+DateOrTime = NewType("DateOrTime", date)
 
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _SECONDS_MAX = 10**13  # what a timedelta holds
@@ -86,6 +87,16 @@ def read_moment(value: object) -> datetime:
         raise ValueError("a DateTime is a text such as 2026-03-01T10:00:00Z") from None
 
 
+def read_date_or_time(value: object) -> date:
+    """Return the date in a text of ten characters, and the moment in any other."""
+    if isinstance(value, str) and len(value) == 10:
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError("a date is a text such as 2026-03-01") from None
+    return read_moment(value)
+
+
 def read_bytes(value: object) -> bytes:
     """Return the bytes of a text; callers inside the process hand bytes over as they are."""
     if isinstance(value, bytes):
@@ -133,6 +144,10 @@ def _output_only(value: object) -> Any:
     raise ValueError("this scalar is for answers only")
 
 
+def _input_only(value: object) -> Any:
+    raise TypeError("this scalar is for inputs only")
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -178,6 +193,12 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="A moment in ISO-8601, answered in UTC with `Z`; without a zone it is read as UTC.",
         serialize=write_moment,
         parse_value=read_moment,
+    ),
+    DateOrTime: strawberry.scalar(
+        name="DateOrTime",
+        description="A moment as in DateTime, or a date such as 2026-03-01: that whole day in UTC.",
+        serialize=_input_only,
+        parse_value=read_date_or_time,
     ),
     bytes: strawberry.scalar(
         name="Bytes",

@@ -13,6 +13,7 @@ WIDTHS: dict[str, timedelta] = {
     "reading_hot": DAY,
     "reading_text": DAY,
     "device_log": DAY,
+    "agent_metric": DAY,
     "journal": HOUR,
 }
 _DETACH_SECONDS_MAX = 3600.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -34,20 +35,36 @@ async def drop_journal_before(pool: asyncpg.Pool, moment: datetime) -> list[str]
     What is dropped is noted first, so that a listener who would resume from there is told
     instead of missing readings.
     """
+    async with _dropping(pool, "journal", moment) as (conn, names):
+        for name in names:
+            newest = f"select coalesce(max(xid), 0) from {name}"  # noqa: S608  (our own name)
+            await conn.execute(
+                "update journal_horizon set dropped_xid = greatest(dropped_xid, $1)",
+                await conn.fetchval(newest),
+            )
+    return names
+
+
+async def drop_days_before(pool: asyncpg.Pool, table: str, moment: datetime) -> list[str]:
+    """Drop the partitions of a table that ended before `moment`; returns their names."""
+    async with _dropping(pool, table, moment) as (_, names):
+        return names
+
+
+@asynccontextmanager
+async def _dropping(
+    pool: asyncpg.Pool, table: str, moment: datetime
+) -> AsyncIterator[tuple[Any, list[str]]]:
+    """Tell which partitions are dropped when the block has ended; none if another program does."""
     with database_errors():
         async with pool.acquire() as conn:
             if not await conn.fetchval("select pg_try_advisory_lock($1)", _LOCK):
-                return []
+                yield conn, []
+                return
             try:
-                names = await partitions_before(conn, "journal", moment)
-                for name in names:
-                    newest = f"select coalesce(max(xid), 0) from {name}"  # noqa: S608  (our own name)
-                    await conn.execute(
-                        "update journal_horizon set dropped_xid = greatest(dropped_xid, $1)",
-                        await conn.fetchval(newest),
-                    )
-                await drop_partitions(conn, "journal", names)
-                return names
+                names = await partitions_before(conn, table, moment)
+                yield conn, names
+                await drop_partitions(conn, table, names)
             finally:
                 await conn.execute("select pg_advisory_unlock($1)", _LOCK)
 

@@ -16,6 +16,7 @@ from graphql import (
     is_list_type,
     is_object_type,
     is_required_argument,
+    is_union_type,
 )
 
 from core.access import Permission, holds
@@ -131,6 +132,11 @@ def _ids(path: str, type_: Any, above: tuple[str, ...]) -> Iterator[str]:
 def _selection(type_: Any, caller: Caller, depth: int, above: tuple[str, ...]) -> str:
     if is_leaf_type(type_):
         return ""
+    if is_union_type(type_):
+        forms = [
+            f"... on {each.name} {_selection(each, caller, depth, above)}" for each in type_.types
+        ]
+        return f"{{ {' '.join(forms)} }}"
     asked = ["__typename"]
     for own, field in type_.fields.items():
         named = get_named_type(field.type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -26,6 +27,7 @@ from resolvers.accounts import create_invitation
 from resolvers.agent_events import record_agent_event
 from resolvers.api_keys import create_api_key
 from resolvers.auth import login
+from resolvers.current_states import report_metrics
 from resolvers.device_logs import upload_logs
 from resolvers.provisioning import create_provisioning_key
 from tests.contracts import tenant_rows
@@ -214,7 +216,9 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     await record(ctx, agent, f"temp {mark}", [(time, 1.5) for time in at], device=mark, unit=mark)
     await record(ctx, agent, f"state {mark}", [(time, mark) for time in at], device=mark)
     own = as_agent(ctx, agent)
-    await upload_logs(own, agent.uuid, f"batch {mark}", b'{"message": "%s"}\n' % mark.encode())
+    line = {"message": mark, "serviceName": mark}
+    await upload_logs(own, agent.uuid, f"batch {mark}", json.dumps(line).encode())
+    await report_metrics(own, {"cpu_usage": 1, "top_processes": [mark]})
     await record_agent_event(own, "events/anomaly", b'{"of": "%s"}' % mark.encode(), retained=False)
     await put_account(ctx.tenant_id, f"account-{mark}", "-", agent.id, now)
     entry = AuditEntry(

@@ -1,0 +1,65 @@
+"""Agents' figures and logs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from core.context import Context
+from models.agent_metrics import append_agent_metrics, open_metrics_day
+from resolvers.device_logs import upload_logs
+from tests.factories import make_agent
+from tests.schema.asking import as_agent
+from tests.schema.lists.case import Make
+
+
+async def _figures(ctx: Context, number: int) -> dict[str, Any]:
+    """Write figures a minute apart: each has a bucket of its own, the newest is of a minute ago."""
+    agent, now = await make_agent(ctx), ctx.clock.now()
+    for at in range(1, number + 1):
+        moment = now - timedelta(minutes=at)
+        await open_metrics_day(moment)
+        processes = [{"name": "made-up"}]
+        await append_agent_metrics(agent.tenant_id, agent.id, {"cpu_usage": 1}, processes, moment)
+    return {"u": str(agent.uuid)}
+
+
+async def _lines(ctx: Context, number: int) -> dict[str, Any]:
+    agent = await make_agent(ctx)
+    body = b'{"message": "hello", "serviceName": "web"}\n' * number
+    await upload_logs(as_agent(ctx, agent), agent.uuid, None, body)
+    return {"u": str(agent.uuid)}
+
+
+RECORD = "agentUuid recordedAt cpuUsage uptimeSeconds topProcesses"
+LINE = "id agentUuid at level service message meta receivedAt"
+
+CASES: dict[str, tuple[Make, str]] = {
+    "AgentMetricsConnection.nodes": (
+        _figures,
+        f"query ($u: UUID!) {{ agentMetrics(agentUuid: $u) {{ nodes {{ {RECORD} }} }} }}",
+    ),
+    "AgentMetricsConnection.edges": (
+        _figures,
+        f"query ($u: UUID!) {{ agentMetrics(agentUuid: $u) {{ edges {{ cursor node {{ {RECORD} }} }}"
+        " pageInfo { endCursor } } }",
+    ),
+    "Query.agentMetricsSummary": (
+        _figures,
+        "query ($u: UUID!) { agentMetricsSummary(agentUuid: $u) { recordedAt cpuUsage cpuTemp } }",
+    ),
+    "AgentMetricsHistory.metrics": (
+        _figures,
+        "query ($u: UUID!) { agentMetricsHistory(agentUuid: $u) { agentUuid"
+        f" metrics {{ __typename ... on AgentMetricsRecord {{ {RECORD} }} }} }} }}",
+    ),
+    "AgentLogConnection.nodes": (
+        _lines,
+        f"query ($u: UUID!) {{ agentLogs(agentUuid: $u) {{ nodes {{ {LINE} }} }} }}",
+    ),
+    "AgentLogConnection.edges": (
+        _lines,
+        f"query ($u: UUID!) {{ agentLogs(agentUuid: $u) {{ edges {{ cursor node {{ {LINE} }} }}"
+        " pageInfo { endCursor } } }",
+    ),
+}
