@@ -220,7 +220,7 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     await upload_logs(own, agent.uuid, f"batch {mark}", json.dumps(line).encode())
     await report_metrics(own, {"cpu_usage": 1, "top_processes": [mark]})
     await record_agent_event(own, "events/anomaly", b'{"of": "%s"}' % mark.encode(), retained=False)
-    await put_account(ctx.tenant_id, f"account-{mark}", "-", agent.id, now)
+    await put_account(ctx.tenant_id, f"{mark}/a/{mark}", "-", agent.id, now)
     entry = AuditEntry(
         AuditType.DEVICE_UPDATED, f"agent:{agent.uuid}", details={"of": mark}, agent_uuid=agent.uuid
     )
