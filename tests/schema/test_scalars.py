@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from schema.scalars import (
     read_bytes,
+    read_date_or_time,
     read_duration,
     read_long,
     read_moment,
@@ -85,3 +86,14 @@ def test_bytes_come_as_text_or_as_they_are() -> None:
 def test_refuses_what_is_no_long(value: object) -> None:
     with pytest.raises(ValueError, match="53 bits"):
         read_long(value)
+
+
+def test_a_date_stays_a_date_and_anything_longer_is_a_moment() -> None:
+    assert read_date_or_time("2026-03-01") == date(2026, 3, 1)
+    assert read_date_or_time("2026-03-01T00:00") == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", ["2026-02-30", "yesterday!", "", 20260301, None])
+def test_refuses_what_is_neither_date_nor_moment(value: object) -> None:
+    with pytest.raises(ValueError, match="is a text"):
+        read_date_or_time(value)

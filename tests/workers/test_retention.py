@@ -61,7 +61,7 @@ async def partitions(pool: asyncpg.Pool, table: str) -> list[str]:
 
 async def test_makes_the_next_partitions(own_pool: asyncpg.Pool) -> None:
     await Retention(own_pool, ManualClock(NOW), Policy()).step()
-    for table in ("reading_hot", "reading_text", "device_log"):
+    for table in ("reading_hot", "reading_text", "device_log", "agent_metric"):
         assert await partitions(own_pool, table) == [f"{table}_20310517", f"{table}_20310518"]
     assert await partitions(own_pool, "journal") == [
         "journal_2031051723",
@@ -87,6 +87,19 @@ async def test_drops_what_the_journal_need_not_keep_and_notes_how_far(
     assert "journal_2031051714" not in names
     assert "journal_2031051717" in names, "the hour in which the policy ends is kept whole"
     assert await own_pool.fetchval("select dropped_xid from journal_horizon") == xid
+
+
+async def test_drops_whole_days_of_logs_and_figures_that_are_too_old(
+    own_pool: asyncpg.Pool,
+) -> None:
+    for table, days in (("device_log", 90), ("agent_metric", 30)):
+        kept, old = NOW - timedelta(days=days), NOW - timedelta(days=days + 1)
+        async with own_pool.acquire() as conn:
+            await ensure_partitions(conn, table, [kept, old])
+        await Retention(own_pool, ManualClock(NOW), Policy()).step()
+        names = await partitions(own_pool, table)
+        assert f"{table}_{old:%Y%m%d}" not in names
+        assert f"{table}_{kept:%Y%m%d}" in names, "the day in which the time ends is kept whole"
 
 
 async def test_a_second_step_changes_nothing(own_pool: asyncpg.Pool) -> None:

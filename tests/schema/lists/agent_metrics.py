@@ -34,32 +34,39 @@ async def _lines(ctx: Context, number: int) -> dict[str, Any]:
 RECORD = "agentUuid recordedAt cpuUsage uptimeSeconds topProcesses"
 LINE = "id agentUuid at level service message meta receivedAt"
 
+
+def _of_agent(rest: str) -> str:
+    return f"query ($u: UUID!) {{ {rest} }}"
+
+
 CASES: dict[str, tuple[Make, str]] = {
     "AgentMetricsConnection.nodes": (
         _figures,
-        f"query ($u: UUID!) {{ agentMetrics(agentUuid: $u) {{ nodes {{ {RECORD} }} }} }}",
+        _of_agent(
+            f"agentMetrics(agentUuid: $u) {{ nodes {{ {RECORD} }} pageInfo {{ endCursor }} }}"
+        ),
     ),
     "AgentMetricsConnection.edges": (
         _figures,
-        f"query ($u: UUID!) {{ agentMetrics(agentUuid: $u) {{ edges {{ cursor node {{ {RECORD} }} }}"
-        " pageInfo { endCursor } } }",
+        _of_agent(f"agentMetrics(agentUuid: $u) {{ edges {{ cursor node {{ {RECORD} }} }} }}"),
     ),
     "Query.agentMetricsSummary": (
         _figures,
-        "query ($u: UUID!) { agentMetricsSummary(agentUuid: $u) { recordedAt cpuUsage cpuTemp } }",
+        _of_agent("agentMetricsSummary(agentUuid: $u) { recordedAt cpuUsage cpuTemp }"),
     ),
     "AgentMetricsHistory.metrics": (
         _figures,
-        "query ($u: UUID!) { agentMetricsHistory(agentUuid: $u) { agentUuid"
-        f" metrics {{ __typename ... on AgentMetricsRecord {{ {RECORD} }} }} }} }}",
+        _of_agent(
+            "agentMetricsHistory(agentUuid: $u)"
+            f" {{ metrics {{ __typename ... on AgentMetricsRecord {{ {RECORD} }} }} }}"
+        ),
     ),
     "AgentLogConnection.nodes": (
         _lines,
-        f"query ($u: UUID!) {{ agentLogs(agentUuid: $u) {{ nodes {{ {LINE} }} }} }}",
+        _of_agent(f"agentLogs(agentUuid: $u) {{ nodes {{ {LINE} }} pageInfo {{ endCursor }} }}"),
     ),
     "AgentLogConnection.edges": (
         _lines,
-        f"query ($u: UUID!) {{ agentLogs(agentUuid: $u) {{ edges {{ cursor node {{ {LINE} }} }}"
-        " pageInfo { endCursor } } }",
+        _of_agent(f"agentLogs(agentUuid: $u) {{ edges {{ cursor node {{ {LINE} }} }} }}"),
     ),
 }
