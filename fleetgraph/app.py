@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -65,6 +66,12 @@ class Ahead:
         await (self._endpoint if is_ours else self._app)(scope, receive, send)
 
 
+@cache
+def the_catalog() -> Catalog:
+    """Return the endpoints of the package, read once."""
+    return load_catalog(schema._schema)  # noqa: SLF001  (Strawberry keeps graphql-core's schema there)
+
+
 def openapi_of(catalog: Catalog, graph: GraphQLSchema) -> dict[str, Any]:
     """Return the OpenAPI document of the REST API."""
     return build_openapi(
@@ -78,8 +85,8 @@ def openapi_of(catalog: Catalog, graph: GraphQLSchema) -> dict[str, Any]:
 
 def openapi_text() -> str:
     """Return the document as it is checked in: sorted nowhere, indented, one line feed last."""
-    graph = schema._schema  # noqa: SLF001
-    document = openapi_of(load_catalog(graph), graph)
+    catalog = the_catalog()
+    document = openapi_of(catalog, catalog.schema)
     return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n"
 
 
@@ -102,9 +109,8 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
     ) -> GraphQLContext:
         return GraphQLContext(services.context(caller, request_id, remote_address, user_agent))
 
-    graph = schema._schema  # noqa: SLF001  (Strawberry keeps graphql-core's schema there)
-    catalog = load_catalog(graph)
-    openapi = openapi_of(catalog, graph)
+    catalog = the_catalog()
+    openapi = openapi_of(catalog, catalog.schema)
 
     async def openapi_document(request: Request) -> Response:
         return JSONResponse(openapi)

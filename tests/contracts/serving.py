@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import httpx
@@ -19,6 +18,7 @@ from core.callers import NOBODY, Caller
 from core.context import Context
 from core.errors import Unavailable
 from core.ids import secret_hash
+from fleetgraph.app import the_catalog
 from fleetgraph.credentials import caller_of, caller_of_connection
 from fleetgraph.graphql.allow_list import load_allow_list
 from fleetgraph.graphql.edge import Edge
@@ -36,17 +36,10 @@ from resolvers.agents import DEVICE_KEY_PURPOSE
 from resolvers.auth import SignedIn
 from rest_compat.adapter import build_routes
 from rest_compat.calls import Deferred
-from rest_compat.catalog import Catalog, load_catalog
 from schema.context import GraphQLContext
 from schema.execution.engine import Engine
 from schema.root import schema
 from tests.factories import make_user
-
-
-@cache
-def the_catalog() -> Catalog:
-    """The catalogue of the package, read once: the tests start hundreds of applications."""
-    return load_catalog(schema._schema)
 
 
 class Api:

@@ -33,6 +33,7 @@ from core.callers import Role
 from core.clock import SystemClock
 from core.context import Context
 from core.ids import RandomIds
+from fleetgraph.app import the_catalog
 from rest_compat.endpoints import Endpoint
 from schema.execution.permissions import Access
 from tests.contracts.documents import (
@@ -46,7 +47,7 @@ from tests.contracts.documents import (
 )
 from tests.contracts.field_cases import FIELDS
 from tests.contracts.requests_of import FIELDS_FILE, field_name, fields_behind, request_of, route_of
-from tests.contracts.serving import Api, the_catalog
+from tests.contracts.serving import Api
 from tests.contracts.tenant_rows import undone, uuids
 from tests.contracts.world_of_two import PEOPLE, Tenancy, Visitor, another_tenant, furnish
 from tests.factories import make_tenant

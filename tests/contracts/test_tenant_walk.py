@@ -22,6 +22,7 @@ from core.access import Permission
 from core.context import Context
 from core.errors import Forbidden
 from core.fence import ALL_TENANTS
+from fleetgraph.app import the_catalog
 from models import fence
 from rest_compat.endpoints import Endpoint
 from schema.execution.engine import Engine
@@ -42,7 +43,7 @@ from tests.contracts.documents import (
 )
 from tests.contracts.field_cases import FIELDS, MORE, Arguments
 from tests.contracts.requests_of import FIELDS_FILE, request_of, route_of
-from tests.contracts.serving import Api, the_catalog
+from tests.contracts.serving import Api
 from tests.contracts.world_of_two import Tenancy, Visitor, another_tenant, furnish
 from tests.schema.asking import answer, follow, record
 

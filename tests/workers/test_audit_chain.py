@@ -19,6 +19,7 @@ from tests.doubles import ManualClock
 from workers.audit_chain import TRIM_PERIOD, AuditChain
 
 
+@pytest.mark.slow
 async def test_a_step_chains_all_there_is_and_logs_each_checkpoint(
     ctx: Context, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -37,6 +38,7 @@ async def test_a_step_chains_all_there_is_and_logs_each_checkpoint(
     assert (await verify_audit(ctx)).check.rows == 700
 
 
+@pytest.mark.slow
 async def test_events_end_with_their_time_and_the_log_stays_intact(ctx: Context) -> None:
     clock = ManualClock()
     ctx = replace(ctx, clock=clock, policy=Policy(audit_days=30))
