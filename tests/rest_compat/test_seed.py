@@ -97,8 +97,6 @@ GET /api/v1/audit/events
 MISSING = """
 GET /api/v1/license
 GET /api/v1/billing/usage
-GET /api/v1/agents/:uuid/metrics
-GET /api/v1/agents/:uuid/logs
 GET /api/v1/agents/:uuid/devices
 POST /api/v1/agents/:uuid/devices
 PUT /api/v1/agents/:uuid/devices/:name
@@ -169,6 +167,7 @@ POST /api/v1/agents/tags/bulk               the legacy API has it
 POST /api/v1/agents/query                   the legacy API has it
 GET /api/v1/tags/keys                       the legacy API has it
 GET /api/v1/tags/values/{}                  the legacy API has it
+GET /api/v1/agents/{}/logs/services         the legacy API has it
 PATCH /api/v1/fleets/{}                     the legacy API changes fleets by PATCH
 DELETE /api/v1/fleets/{}/agents/{}          the way back from adding one
 GET /api/v1/audit/export                    the log as JSON lines, for archives
