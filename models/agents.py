@@ -9,6 +9,7 @@ from uuid import UUID
 
 from tortoise import fields
 
+from core.errors import NotFound
 from models.base import TenantModel
 from models.connection import fetch
 
@@ -137,6 +138,14 @@ async def find_identity(tenant_uuid: UUID, agent_uuid: UUID) -> AgentIdentity | 
         agent_uuid,
     )
     return AgentIdentity(**rows[0]) if rows else None
+
+
+async def lock_agent(tenant_id: int, uuid: UUID) -> Agent:
+    """Return an agent's row for a change, held until the transaction ends. Raises NotFound."""
+    agent = await Agent.of(tenant_id, uuid=uuid).select_for_update().first()
+    if agent is None:
+        raise NotFound(Agent.noun, uuid)
+    return agent
 
 
 async def lock_registration(tenant_id: int, agent_uuid: UUID) -> None:

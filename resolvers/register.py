@@ -9,7 +9,7 @@ from uuid import UUID
 from core.access import Permission, allow
 from core.audit import AuditEntry, AuditType, Severity
 from core.context import Context
-from core.errors import InvalidInput, NotFound
+from core.errors import InvalidInput
 from core.events import (
     ACCESS,
     BROKER_ACCOUNTS,
@@ -23,7 +23,7 @@ from core.events import (
 from core.rate_limits import RateScope
 from core.texts import checked_text
 from models import liveness
-from models.agents import Agent
+from models.agents import Agent, lock_agent
 from models.register import delete_agent_rows
 from models.unit_of_work import Work, unit_of_work
 
@@ -66,7 +66,7 @@ async def update_agent(ctx: Context, uuid: UUID, changes: AgentChanges) -> Agent
     """Change what an agent is called and where it stands. Raises NotFound and InvalidInput."""
     wanted = changes.checked()
     async with unit_of_work(ctx) as work:
-        agent = await lock_agent(ctx, uuid)
+        agent = await lock_agent(ctx.tenant_id, uuid)
         before = {column: getattr(agent, column) for column in wanted}
         if before == wanted:
             return agent
@@ -88,7 +88,7 @@ async def update_agent(ctx: Context, uuid: UUID, changes: AgentChanges) -> Agent
 async def set_agent_active(ctx: Context, uuid: UUID, is_active: bool) -> Agent:
     """Lock an agent out at once, over HTTP and MQTT, or let it come back; repeats do nothing."""
     async with unit_of_work(ctx) as work:
-        agent = await lock_agent(ctx, uuid)
+        agent = await lock_agent(ctx.tenant_id, uuid)
         if agent.is_active == is_active:
             return agent
         agent.is_active = is_active
@@ -118,7 +118,7 @@ async def delete_agent(ctx: Context, uuid: UUID) -> UUID:
     Its readings are out of reach from then on, and go when their time is over.
     """
     async with unit_of_work(ctx) as work:
-        agent = await lock_agent(ctx, uuid)
+        agent = await lock_agent(ctx.tenant_id, uuid)
         await delete_agent_rows(ctx.tenant_id, agent.id)
         _tell_access(work, agent)
         work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, uuid))
@@ -133,14 +133,6 @@ async def delete_agent(ctx: Context, uuid: UUID) -> UUID:
             )
         )
     return uuid
-
-
-async def lock_agent(ctx: Context, uuid: UUID) -> Agent:
-    """Return an agent's row for a change, held until the transaction ends. Raises NotFound."""
-    agent = await Agent.of(ctx.tenant_id, uuid=uuid).select_for_update().first()
-    if agent is None:
-        raise NotFound("agent", uuid)
-    return agent
 
 
 async def _save(ctx: Context, work: Work, agent: Agent, *columns: str) -> None:

@@ -18,11 +18,10 @@ from core.selectors import Selector
 from core.tags import KEY_CHARS_MAX, TAGS_MAX, VALUE_CHARS_MAX, checked_keys, checked_tags
 from models import register
 from models.agent_lists import AgentFilter, conditions_of
-from models.agents import Agent
+from models.agents import Agent, lock_agent
 from models.conditions import Conditions
 from models.register import UUIDS_TOLD_MAX, TagChange
 from models.unit_of_work import database_errors, unit_of_work
-from resolvers.register import lock_agent
 
 __all__ = ["TagChange"]
 
@@ -160,7 +159,7 @@ async def _changed(
 ) -> Agent:
     """Change tags under the lock of the agent's row."""
     async with unit_of_work(ctx) as work:
-        agent = await lock_agent(ctx, uuid)
+        agent = await lock_agent(ctx.tenant_id, uuid)
         before = agent.tags
         agent.tags = change(before)
         _check_number(len(agent.tags))

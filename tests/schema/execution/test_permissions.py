@@ -26,7 +26,9 @@ from tests.schema.asking import answer, as_nobody, as_role, follow
 
 GOLDEN = Path(__file__).parents[1] / "field_permissions.txt"
 ROOTS = ("Query", "Mutation", "Subscription")
-TOUCHES = re.compile(r"info\.context|\bctx\b|loaders")
+TOUCHES = re.compile(r"info\.context(?!\.ctx\.(clock|caller)\b)|(?<!context\.)\bctx\b|loaders")
+"""More than the row, the time and who asks."""
+
 HELPERS = {
     "follow_agents(": inspect.getsource(agent_changes),
     "newest_readings(": inspect.getsource(history),
