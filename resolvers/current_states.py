@@ -42,7 +42,7 @@ async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt",
         await _open_day(now)
     async with unit_of_work(ctx) as work:
         merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, now)
-        if merged and has_figures:
+        if has_figures:
             await _keep_figures(ctx, report, now)
         _tell(ctx, work, merged, is_live=not report.is_replay)
 
@@ -55,7 +55,7 @@ async def report_metrics(ctx: Context, body: object) -> None:
         await _open_day(now)
     async with unit_of_work(ctx) as work:
         merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, now)
-        if merged and report.metrics:
+        if report.metrics:
             await _keep_figures(ctx, report, now)
         _tell(ctx, work, merged, is_live=True)
 
