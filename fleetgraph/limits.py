@@ -68,13 +68,15 @@ class CallLimiter:
         self._limits = limits
 
     async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
-        """Count one call under each key, and return the state of the fullest one."""
+        """Count one call under each key up to the first that is full; return the fullest's state."""
         limit = self._limits[scope]
         fullest: Window | None = None
         for key in keys:
             window = await self._windows.take(f"{scope}:{key}", limit)
             if window is not None and (fullest is None or _is_fuller(window, fullest)):
                 fullest = window
+            if window is not None and not window.has_room:
+                break  # who is refused uses up nothing of anybody else's
         if fullest is None:
             return None
         seconds = max(1, math.ceil(fullest.reset_seconds))

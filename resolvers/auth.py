@@ -74,7 +74,7 @@ async def login(ctx: Context, username: str, password: str) -> SignedIn:
         if not text:
             raise InvalidInput(field, "is required")
     account = f"account:{username.casefold()[:LOGIN_CHARS_MAX]}"
-    await ctx.limits.hit(RateScope.AUTH, account, address_key(ctx.remote_address))
+    await ctx.limits.hit(RateScope.AUTH, address_key(ctx.remote_address), account)
     if not _can_match(username, password):
         raise _refused()
     with fence(ALL_TENANTS):

@@ -43,7 +43,7 @@ async def change_password(ctx: Context, current: str, new: str) -> None:
     with database_errors():
         user = await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
     account = f"account:{user.username.casefold()}"
-    await ctx.limits.hit(RateScope.AUTH, account, address_key(ctx.remote_address))
+    await ctx.limits.hit(RateScope.AUTH, address_key(ctx.remote_address), account)
     if not await ctx.passwords.verify(user.password_hash, current):
         with database_errors():
             await append_audit(
@@ -71,7 +71,7 @@ async def request_password_reset(ctx: Context, email: str) -> None:
     if not email:
         raise InvalidInput("email", "is required")
     account = f"account:{email.casefold()[:EMAIL_CHARS_MAX]}"
-    await ctx.limits.hit(RateScope.AUTH, account, address_key(ctx.remote_address))
+    await ctx.limits.hit(RateScope.AUTH, address_key(ctx.remote_address), account)
     with fence(ALL_TENANTS):
         user = await _find_by_address(email)
         await _store_reset(ctx, user)

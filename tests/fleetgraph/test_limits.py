@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -87,15 +88,25 @@ async def test_keys_and_scopes_are_counted_apart(windows: Windows) -> None:
 async def test_of_several_keys_all_are_counted_and_the_fullest_is_told(windows: Windows) -> None:
     limiter = CallLimiter(windows, LIMITS)
     await limiter.hit(RateScope.AUTH, "account")
-    state = await limiter.hit(RateScope.AUTH, "account", "address")
+    state = await limiter.hit(RateScope.AUTH, "address", "account")
     assert state is not None
     assert state.remaining == 1
     await limiter.hit(RateScope.AUTH, "account")
     with pytest.raises(RateLimited):
-        await limiter.hit(RateScope.AUTH, "account", "address")
+        await limiter.hit(RateScope.AUTH, "address", "account")
     state = await limiter.hit(RateScope.AUTH, "address")
     assert state is not None
     assert state.remaining == 0, "the refused call counted for the address"
+
+
+async def test_who_is_over_the_limit_uses_up_nobody_elses(windows: Windows) -> None:
+    limiter = CallLimiter(windows, LIMITS)
+    for name in ("a", "b", "c", "victim", "victim", "victim"):
+        with suppress(RateLimited):
+            await limiter.hit(RateScope.AUTH, "attacker", name)
+    state = await limiter.hit(RateScope.AUTH, "elsewhere", "victim")
+    assert state is not None
+    assert state.remaining == 2, "the refused calls did not count for whom they named"
 
 
 async def test_the_window_moves(limiter: CallLimiter, seconds: Seconds) -> None:
