@@ -34,8 +34,9 @@ class RateLimiter(Protocol):
     async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
         """Count one call under each key, and return the state of the fullest one.
 
-        Keys behind one that is full are not counted: name the caller's own first. Raises RateLimited, with the facts `scope`, `limit`, `remaining` and `reset_seconds`, when
-        one of the keys has no call left. None: nothing is counted now, the call goes on.
+        Keys behind one that is full are not counted: name the caller's own first. Raises
+        RateLimited, with the facts `scope`, `limit`, `remaining` and `reset_seconds`, when one of
+        the keys has no call left. None: nothing is counted now, the call goes on.
         """
         ...
 
