@@ -12,7 +12,7 @@ from core.accounts import NewUser, check_email, check_full_name, check_text
 from core.audit import AuditEntry, AuditType, Severity
 from core.callers import Role
 from core.context import Context
-from core.errors import Conflict, InvalidInput
+from core.errors import Conflict, Forbidden, InvalidInput
 from core.events import ACCESS, AccessChanged
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.ranks import check_is_of_people, check_reach
@@ -105,9 +105,12 @@ async def create_user(ctx: Context, new: NewUser) -> User:
 async def update_user(ctx: Context, user_id: UUID, changes: UserChanges) -> User:
     """Change an account; less right, or none, bites at once.
 
-    Raises Forbidden for a person or a role above the caller's own, Conflict for an address that
-    is taken and for the last active owner, who stays one.
+    Raises Forbidden for a person or a role above the caller's own and for an API key's own person,
+    Conflict for an address that is taken and for the last active owner, who stays one.
     """
+    if ctx.caller.api_key_id is not None and user_id == ctx.caller.user_id:
+        # By an address of its own choice the key would get the person's password.
+        raise Forbidden("An API key cannot change the account of its own person")
     wanted = _checked(changes)
     if "email" in wanted:
         with database_errors():

@@ -326,3 +326,11 @@ async def test_people_of_another_tenant_are_not_there(ctx: Context) -> None:
     assert await users.find_people(ctx, [theirs.id]) == []
     assert (await users.list_people(ctx)).total == 0
     assert (await User.find_row(other.id, id=theirs.id)).is_active
+
+
+async def test_a_key_never_changes_the_account_of_its_own_person(ctx: Context) -> None:
+    user = await make_user(ctx, role=Role.ADMIN)
+    key = Caller(user.role, user.tenant_id, user_id=user.id, api_key_id=uuid4())
+    with pytest.raises(Forbidden, match="own person"):
+        await users.update_user(ctx.acting_as(key), user.id, UserChanges(email="evil@example.com"))
+    assert (await User.find_row(ctx.tenant_id, id=user.id)).email == user.email
