@@ -18,6 +18,7 @@ from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.ranks import check_is_of_people, check_reach
 from core.rate_limits import RateScope
 from models.api_keys import revoke_keys_of
+from models.password_resets import void_password_resets
 from models.sessions import end_sessions
 from models.unit_of_work import Work, database_errors, unit_of_work
 from models.users import (
@@ -129,6 +130,8 @@ async def update_user(ctx: Context, user_id: UUID, changes: UserChanges) -> User
         user.update_from_dict(changed)
         with taken_names():
             await user.save(update_fields=list(changed))
+        if "email" in changed:  # a code is for who reads the address that it went to
+            await void_password_resets(user.tenant_id, user.id)
         if changed.keys() & {"role", "is_active"}:
             await _shut_out(ctx, work, user, "deactivated")
         work.record(

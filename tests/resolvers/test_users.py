@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from core.events import AccessChanged
 from core.ranks import PEOPLE
 from models.api_keys import ApiKey
 from models.connection import fetch
+from models.password_resets import find_password_reset, put_password_reset
 from models.sessions import Session
 from models.users import User, UserFilter
 from resolvers import api_keys, users
@@ -334,3 +336,14 @@ async def test_a_key_never_changes_the_account_of_its_own_person(ctx: Context) -
     with pytest.raises(Forbidden, match="own person"):
         await users.update_user(ctx.acting_as(key), user.id, UserChanges(email="evil@example.com"))
     assert (await User.find_row(ctx.tenant_id, id=user.id)).email == user.email
+
+
+async def test_a_new_address_voids_codes_that_went_to_the_old_one(ctx: Context) -> None:
+    user, now = await make_user(ctx), ctx.clock.now()
+    code = ctx.ids.secret()
+    await put_password_reset(ctx.tenant_id, user.id, code, now, now + timedelta(hours=1))
+    owner = with_role(ctx, Role.OWNER)
+    await users.update_user(owner, user.id, UserChanges(full_name="Somebody"))
+    assert await find_password_reset(code, now) is not None
+    await users.update_user(owner, user.id, UserChanges(email=f"new-{user.email}"))
+    assert await find_password_reset(code, now) is None
