@@ -165,6 +165,13 @@ async def test_a_login_opens_a_session_and_is_recorded(ctx: Context) -> None:
     assert await events_of(user) == ["user_login", "login_failed"]
 
 
+async def test_no_spelling_of_a_name_escapes_its_limit_of_attempts(ctx: Context) -> None:
+    user = await make_user(ctx, PASSWORD, username=f"indigo-{ctx.ids.secret_hex(6)}")
+    await auth.login(nobody(ctx), user.username.upper(), PASSWORD)
+    with pytest.raises(Unauthenticated):
+        await auth.login(nobody(ctx), user.username.replace("i", "\u0130"), PASSWORD)
+
+
 async def test_logins_are_counted_before_a_password_is_compared(ctx: Context) -> None:
     class Full:
         async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
