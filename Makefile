@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
+QUICK = $(BIN)/pytest -m "not slow" -n 2 --dist loadfile $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format golden migrate bench assets lock clean
@@ -16,10 +17,11 @@ run: $(VENV)/.run ## Start the whole system with a simulated plant; Ctrl-C ends 
 test: $(VENV)/.dev ## Judge everything: lint, types, import contracts, all tests (T=path for some)
 	@tests/install-servers
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest $(T)
+	$(QUICK) || [ $$? -eq 5 ]  # 5: T names none of these
+	$(BIN)/pytest -m slow $(T) || [ $$? -eq 5 ]
 
 check: $(VENV)/.dev lint ## The quick part, for the inner loop
-	$(BIN)/pytest -m "not slow" $(T)
+	$(QUICK)
 
 .PHONY: lint
 lint: $(VENV)/.dev

@@ -147,7 +147,9 @@ class TestKeyExchange:
         with pytest.raises(Unauthenticated, match="Challenge expired"):
             await exchange(ctx, edge, challenge)
 
-    @pytest.mark.parametrize("device_key", [None, "", new_device_key()])
+    @pytest.mark.parametrize(
+        "device_key", [None, "", new_device_key()], ids=["none", "empty", "unknown"]
+    )
     async def test_refuses_without_the_agents_own_device_key(
         self, ctx: Context, device_key: str | None
     ) -> None:

@@ -154,7 +154,7 @@ def packed() -> Iterator[tuple[str, bytes]]:
     yield "zstd", zstandard.compress(text)
 
 
-@pytest.mark.parametrize(("encoding", "body"), list(packed()))
+@pytest.mark.parametrize(("encoding", "body"), list(packed()), ids=["gzip", "deflate", "zstd"])
 def test_a_packed_body_is_inflated(client: TestClient, encoding: str, body: bytes) -> None:
     answer = client.post(AGENTS, content=body, headers={"Content-Encoding": encoding})
     assert answer.json()["device"]["name"] == "packed"
