@@ -73,7 +73,8 @@ async def release_once(ctx: Context, endpoint: str, key: str) -> None:
 
 
 def _name(ctx: Context, endpoint: str, key: str) -> KeyName:
-    caller = str(ctx.caller.user_id or ctx.caller.agent_uuid)
+    # An API key may do less than its person, so it gets none of the answers that they got.
+    caller = str(ctx.caller.api_key_id or ctx.caller.user_id or ctx.caller.agent_uuid)
     return KeyName(ctx.tenant_id, caller, endpoint, secret_hash(_PURPOSE, key))
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
+from core.callers import Caller
 from core.context import Context
 from core.errors import Unavailable
 from fleetgraph.kept_answers import DatabaseKeptAnswers
 from models.connection import fetch
 from models.provisioning import ProvisioningKey
+from resolvers.api_keys import create_api_key
 from schema.execution.engine import Engine
 from tests.contracts.serving import Api, sign_in
 
@@ -61,6 +63,14 @@ async def test_another_person_has_keys_of_their_own(ctx: Context) -> None:
     _, other = await sign_in(ctx, username="other", email="other@example.com")
     first = await post(Api(ctx), token, "k")
     assert (await post(Api(ctx), other, "k")).content != first.content
+
+
+async def test_a_narrow_api_key_gets_no_answer_that_its_person_got(ctx: Context) -> None:
+    user, token = await sign_in(ctx)
+    me = ctx.acting_as(Caller(user.role, user.tenant_id, user_id=user.id))
+    narrow = await create_api_key(me, "narrow", scopes=["user:read"])
+    assert (await post(Api(ctx), token, "k")).status_code == 201
+    assert (await post(Api(ctx), f"Bearer {narrow.text}", "k")).status_code == 403
 
 
 async def test_two_at_once_run_once(ctx: Context) -> None:
