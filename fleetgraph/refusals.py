@@ -23,7 +23,8 @@ from rest_compat.endpoints import Endpoint
 
 PERIOD_SECONDS: Final = 60.0
 KINDS_MAX: Final = 500
-"""Kinds of refusals that are told apart in one period, and so the most rows that it costs."""
+"""Kinds of refusals of one tenant that are told apart in one period, and so the most rows that it
+costs. Of each tenant, so that none fills the others' logs."""
 
 _TYPES: Final[Mapping[ErrorCode, AuditType]] = {
     ErrorCode.FORBIDDEN: AuditType.UNAUTHORIZED_ACCESS,
@@ -82,7 +83,7 @@ class Refusals:
         kind = self._kinds.get(key)
         if kind is not None:
             kind.count += 1
-        elif len(self._kinds) < KINDS_MAX:
+        elif sum(other[0] == caller.tenant_id for other in self._kinds) < KINDS_MAX:
             self._kinds[key] = _Kind(call, self._clock.now(), message)
         else:
             metrics.REFUSALS_DROPPED.inc()

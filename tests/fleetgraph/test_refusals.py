@@ -20,6 +20,7 @@ from fleetgraph.refusals import Refusals, RefusedCall
 from models.connection import fetch
 from tests.contracts.serving import Api, sign_in
 from tests.contracts.talking import closed, connected
+from tests.factories import make_tenant
 from tests.fleetgraph.applications import app_of
 
 
@@ -136,6 +137,22 @@ async def test_a_flood_costs_a_bounded_number_of_rows(
         ctx.tenant_id,
     )
     assert (found[0]["n"], found[0]["refused"]) == (3, 6)
+
+
+async def test_a_flood_of_one_tenant_hides_nothing_from_another(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "KINDS_MAX", 3)
+    noted = Refusals(lambda caller, *_: ctx.acting_as(caller), ctx.clock)
+    other = Caller(
+        ctx.caller.role, (await make_tenant(ctx.clock, ctx.ids)).id, user_id=ctx.ids.uuid()
+    )
+    for at in range(10):
+        noted.note(RefusedCall(other, f"address {at}", "q"), ErrorCode.FORBIDDEN, "no")
+    mine = Caller(ctx.caller.role, ctx.tenant_id, user_id=ctx.ids.uuid())
+    noted.note(RefusedCall(mine, "198.51.100.77", "q"), ErrorCode.FORBIDDEN, "no")
+    await noted.flush()
+    assert await fetch("select 1 from audit_event where user_id = $1", mine.user_id)
 
 
 async def test_other_errors_are_no_refusals(ctx: Context, app: Starlette) -> None:
