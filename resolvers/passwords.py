@@ -42,7 +42,8 @@ async def change_password(ctx: Context, current: str, new: str) -> None:
             raise InvalidInput(field, "is required")
     with database_errors():
         user = await User.find_row(ctx.tenant_id, id=ctx.caller.user_id)
-    account = f"account:{user.username.casefold()}"
+    # Not the key of logins: a stranger who fails at those must not keep the person from this.
+    account = f"password:{user.id}"
     await ctx.limits.hit(RateScope.AUTH, address_key(ctx.remote_address), account)
     if not await ctx.passwords.verify(user.password_hash, current):
         with database_errors():
@@ -70,7 +71,7 @@ async def request_password_reset(ctx: Context, email: str) -> None:
     """
     if not email:
         raise InvalidInput("email", "is required")
-    account = f"account:{email.casefold()[:EMAIL_CHARS_MAX]}"
+    account = f"reset:{email.casefold()[:EMAIL_CHARS_MAX]}"
     await ctx.limits.hit(RateScope.AUTH, address_key(ctx.remote_address), account)
     with fence(ALL_TENANTS):
         user = await _find_by_address(email)

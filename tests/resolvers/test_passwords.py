@@ -96,11 +96,11 @@ async def test_a_wrong_current_password_changes_nothing_and_is_recorded(ctx: Con
     with pytest.raises(Unauthenticated):
         await passwords.change_password(replace(me, limits=limits), "wrong", NEW)
     ((_, keys),) = limits.hits
-    assert f"account:{user.username}" in keys
+    assert f"password:{user.id}" in keys
     assert "password_change_failed" in await events_of(user)
     assert await is_open(ctx, mine)
     await auth.login(nobody(ctx), user.username, OLD)
-    full = CountingLimits(f"account:{user.username}")
+    full = CountingLimits(f"password:{user.id}")
     with pytest.raises(RateLimited):
         await passwords.change_password(replace(me, limits=full), OLD, NEW)
 
@@ -259,7 +259,7 @@ async def test_for_an_unknown_address_all_is_the_same_but_no_mail(
     assert await take_letters(ctx, "nobody@example.com") == []
     assert not await fetch("select 1 from password_reset where tenant_id = $1", ctx.tenant_id)
     ((_, keys),) = limits.hits
-    assert keys[1] == f"account:{wanted}"
+    assert keys[1] == f"reset:{wanted}"
 
 
 async def test_a_known_and_an_unknown_address_cost_the_same_statements(
