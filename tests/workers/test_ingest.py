@@ -182,6 +182,7 @@ async def test_ends_in_time_when_the_database_is_away(
         plant.store.shut()
         task = await plant.send(agent, message(reading()))
         await until(lambda: plant.store.calls, "the first commit began")
+    await until(task.done, "the message was handed back")
     assert isinstance(task.exception(), Unavailable), "the broker must send it again"
     task.cancel()
 
