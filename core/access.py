@@ -192,4 +192,11 @@ def check(caller: Caller, use_case: UseCase) -> None:
     if caller.role is Role.NOBODY:
         raise Unauthenticated
     needed = " or ".join(use_case.permissions)
-    raise Forbidden(f"{use_case.name} needs {needed}", permission=needed)
+    raise refusal(caller, f"{use_case.name} needs {needed}", permission=needed)
+
+
+def refusal(caller: Caller, sentence: str, **facts: object) -> Forbidden:
+    """Return the error for a caller who may not; who only lacks a new password is told so."""
+    if caller.scopes == PASSWORD_ONLY:
+        sentence = "Choose a new password first"
+    return Forbidden(sentence, **facts)

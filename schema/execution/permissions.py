@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode
 
-from core.access import ROLES, Permission, holds
+from core.access import ROLES, Permission, holds, refusal
 from core.callers import Caller, Role
-from core.errors import Forbidden, Unauthenticated
+from core.errors import Unauthenticated
 from schema.directives import Requires, directives_of
 from schema.execution.selections import INTROSPECTION, fields_of
 
@@ -64,7 +64,7 @@ class Access:
             return
         sentence = "; ".join(f"{name} needs {' or '.join(each)}" for name, each in refused.items())
         permission = " or ".join(next(iter(refused.values())))
-        raise Forbidden(sentence, permission=permission, fields=list(refused))
+        raise refusal(caller, sentence, permission=permission, fields=list(refused))
 
 
 def _holds_one(role: Role, permissions: frozenset[Permission]) -> bool:

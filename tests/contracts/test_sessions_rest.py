@@ -46,7 +46,9 @@ async def test_who_must_change_their_password_gets_no_refresh_token(ctx: Context
         assert "refreshToken" not in data
         assert data["mustChangePassword"] is True
         assert (await client.get("/api/v1/auth/me", headers=bearer(data))).status_code == 200
-        assert (await client.get("/api/v1/agents", headers=bearer(data))).status_code == 403
+        refusal = await client.get("/api/v1/agents", headers=bearer(data))
+        assert refusal.status_code == 403
+        assert refusal.json()["message"] == "Choose a new password first"
 
 
 @pytest.mark.parametrize(
