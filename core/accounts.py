@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,9 @@ USERNAME_CHARS_MIN: Final = 3
 USERNAME_CHARS_MAX: Final = 100
 EMAIL_CHARS_MAX: Final = 254
 FULL_NAME_CHARS_MAX: Final = 200
-_EMAIL: Final = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@[^\s@<>()\[\]\\,;:\"]+")
+_LABEL: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_EMAIL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ def check_username(text: str, field: str = "username") -> str:
         raise InvalidInput(
             field, f"must have at least {USERNAME_CHARS_MIN} characters", limit=USERNAME_CHARS_MIN
         )
+    scripts = {unicodedata.name(char, "?").split()[0] for char in found if char.isalpha()}
+    is_marked = scripts == {"LATIN"} and any(map(unicodedata.combining, found))
+    if unicodedata.normalize("NFKC", found) != found or len(scripts) > 1 or is_marked:
+        # Two names that look the same must be the same.
+        raise InvalidInput(field, "must be written in one script, without letters of special forms")
     return found
 
 

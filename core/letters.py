@@ -17,6 +17,7 @@ class Letter(Enum):
 
     PASSWORD_RESET = "Choose a new password"  # noqa: S105  (a subject)
     PASSWORD_CHANGED = "Your password was changed"  # noqa: S105  (a subject)
+    EMAIL_CHANGED = "Your e-mail address was changed"
     INVITATION = "You are invited"
 
 

@@ -19,10 +19,12 @@ def check_is_of_people(role: Role, field: str = "role") -> None:
 def check_reach(caller: Caller, role: Role) -> None:
     """Raise Forbidden unless `caller` may give `role`, or touch a person who has it.
 
-    An API key that is narrowed reaches no role that may do more than the key.
+    An API key reaches only roles below its person's, and none that may do more than the key.
     """
     if caller.role not in PEOPLE or PEOPLE.index(role) < PEOPLE.index(caller.role):
         raise Forbidden(f"The role {role} is above the role {caller.role}", role=role.value)
+    if caller.api_key_id is not None and role is caller.role:
+        raise Forbidden(f"An API key reaches only roles below {role}", role=role.value)
     # What a key never has, it gives to nobody.
     beyond = permissions_of(Caller(role)) - permissions_of(caller) - OF_ONESELF
     if beyond:

@@ -179,7 +179,7 @@ class RedisWindows:
             metrics.RATE_LIMIT_ERRORS.inc()
             return None
         # Names and addresses of people are nobody's business who looks into Redis.
-        name = blake2b(key.encode(), digest_size=16, key=self._hash_key).hexdigest()
+        name = blake2b(key.encode(errors="replace"), digest_size=16, key=self._hash_key).hexdigest()
         try:
             async with asyncio.timeout(REDIS_SECONDS_MAX):
                 has_room = await self._storage.acquire_entry(name, limit, WINDOW_SECONDS)

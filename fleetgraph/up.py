@@ -102,7 +102,10 @@ class _Up:
         if demo_agents and key:
             self._plant(api, key, demo_agents)
         await self._supervise(Supervisor(self._guards))
-        shown = await owner.still_first_password(system, tenant, settings)
+        # One that was set is known, and what is printed ends up in a log.
+        shown = settings.admin.password is None and await owner.still_first_password(
+            system, tenant, settings
+        )
         banner = Banner(
             url=api,
             login=owner.USERNAME,

@@ -31,6 +31,7 @@ class ApiKey(TenantModel):
 
     id = fields.UUIDField(primary_key=True, default=None)
     user_id = fields.UUIDField(default=None)
+    parent_id = fields.UUIDField(default=None, null=True)
     name = fields.CharField(max_length=100)
     description = fields.CharField(max_length=500, default="")
     key_hash = fields.BinaryField()
@@ -98,6 +99,21 @@ async def note_use(tenant_id: int, key_id: UUID, now: datetime) -> None:
         key_id,
         now,
     )
+
+
+async def revoke_family(tenant_id: int, key_id: UUID, now: datetime) -> list[UUID]:
+    """Revoke a key, those made with it, and so on; returns the ids of those still good."""
+    rows = await fetch(
+        "with recursive gone as (select id from api_key where tenant_id = $1 and id = $2"
+        " union select k.id from api_key k join gone on k.parent_id = gone.id"
+        " where k.tenant_id = $1)"
+        " update api_key set revoked_at = $3 where tenant_id = $1 and revoked_at is null"
+        " and id in (select id from gone) returning id",
+        tenant_id,
+        key_id,
+        now,
+    )
+    return [row["id"] for row in rows]
 
 
 async def revoke_keys_of(tenant_id: int, user_id: UUID, now: datetime) -> list[str]:

@@ -25,6 +25,7 @@ from models.api_keys import (
     find_api_key_holder,
     note_use,
     page_of_api_keys,
+    revoke_family,
     taken_key_names,
 )
 from models.unit_of_work import database_errors, unit_of_work
@@ -71,6 +72,7 @@ async def create_api_key(
         id=ctx.ids.uuid(),
         tenant_id=ctx.tenant_id,
         user_id=ctx.caller.user_id,
+        parent_id=ctx.caller.api_key_id,
         name=name,
         description=description,
         key_hash=secret_hash(_PURPOSE, text),
@@ -107,17 +109,25 @@ async def list_api_keys(
 
 @allow(Permission.API_KEY_REVOKE, limit=RateScope.ADMIN)
 async def revoke_api_key(ctx: Context, key_id: UUID) -> ApiKey:
-    """End a key, whoever it belongs to, and what is open for it; repeats change nothing."""
+    """End a key, whoever it belongs to, the keys made with it, and what is open for them.
+
+    Repeats change nothing.
+    """
     async with unit_of_work(ctx) as work:
         row = await ApiKey.of(ctx.tenant_id, id=key_id).select_for_update().first()
         if row is None:
             raise NotFound(ApiKey.noun, key_id)
-        if row.revoked_at is None:
-            row.revoked_at = ctx.clock.now()
-            await row.save(update_fields=["revoked_at"])
-            work.emit(ACCESS, AccessChanged(ctx.tenant_id, api_key_id=row.id))
-            before = {"name": row.name, "user_id": row.user_id}
-            work.record(AuditEntry(AuditType.API_KEY_REVOKED, f"api_key:{row.id}", before=before))
+        now = ctx.clock.now()
+        for gone in await revoke_family(ctx.tenant_id, row.id, now):
+            work.emit(ACCESS, AccessChanged(ctx.tenant_id, api_key_id=gone))
+            before = {"name": row.name, "user_id": row.user_id} if gone == row.id else None
+            details = {} if gone == row.id else {"made_with": str(row.id)}
+            work.record(
+                AuditEntry(
+                    AuditType.API_KEY_REVOKED, f"api_key:{gone}", before=before, details=details
+                )
+            )
+        row.revoked_at = row.revoked_at or now
     return row
 
 

@@ -120,6 +120,8 @@ async def _login(ctx: Context, username: str, password: str) -> SignedIn:
     # PostgreSQL takes more spellings for one name than the limit of attempts does.
     if user and username.casefold() not in {user.username.casefold(), user.email.casefold()}:
         user = None
+    if user is not None:  # name and address share one budget
+        await ctx.limits.hit(RateScope.AUTH, f"login:{user.id}")
     matches = await ctx.passwords.verify(user.password_hash if user else None, password)
     if user is not None and matches and user.is_active:
         is_dated = ctx.passwords.needs_rehash(user.password_hash)

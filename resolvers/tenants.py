@@ -14,6 +14,7 @@ from core.errors import Conflict, Forbidden, InvalidInput
 from core.fence import ALL_TENANTS, fence
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.password_rules import check_password
+from core.ranks import check_reach
 from core.rate_limits import RateScope
 from models.connection import fetch
 from models.tenants import (
@@ -118,6 +119,8 @@ async def create_tenant(
     another tenant has and for a login that somebody has.
     """
     await _check_installation(ctx)
+    if ctx.caller.is_person:
+        check_reach(ctx.caller, Role.OWNER)
     name = _check_name(name)
     owner = NewUser(
         username=owner_email if owner_username is None else owner_username,

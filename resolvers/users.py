@@ -14,10 +14,13 @@ from core.callers import Role
 from core.context import Context
 from core.errors import Conflict, Forbidden, InvalidInput
 from core.events import ACCESS, AccessChanged
+from core.letters import Letter, write_letter
+from core.mail import Mail
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.ranks import check_is_of_people, check_reach
 from core.rate_limits import RateScope
 from models.api_keys import revoke_keys_of
+from models.outgoing_mail import put_mail
 from models.password_resets import void_password_resets
 from models.sessions import end_sessions
 from models.unit_of_work import Work, database_errors, unit_of_work
@@ -132,6 +135,7 @@ async def update_user(ctx: Context, user_id: UUID, changes: UserChanges) -> User
             await user.save(update_fields=list(changed))
         if "email" in changed:  # a code is for who reads the address that it went to
             await void_password_resets(user.tenant_id, user.id)
+            await put_mail(ctx, user.tenant_id, _notice(ctx, user, str(before["email"])))
         if changed.keys() & {"role", "is_active"}:
             await _shut_out(ctx, work, user, "deactivated")
         work.record(
@@ -171,6 +175,18 @@ async def delete_user(ctx: Context, user_id: UUID) -> User:
             )
         )
     return user
+
+
+def _notice(ctx: Context, user: User, old_email: str) -> Mail:
+    """Return the letter to who reads the address of before: somebody may have taken the account."""
+    return write_letter(
+        ctx,
+        Letter.EMAIL_CHANGED,
+        old_email,
+        name=user.full_name or user.username,
+        username=user.username,
+        at=f"{ctx.clock.now():%Y-%m-%d %H:%M} UTC",
+    )
 
 
 async def _reached(ctx: Context, user_id: UUID) -> User:

@@ -60,6 +60,7 @@ create table api_key (
     tenant_id int not null,
     id uuid primary key,
     user_id uuid not null,
+    parent_id uuid,
     name varchar(100) not null,
     description varchar(500) not null default '',
     key_hash bytea not null unique,
@@ -72,6 +73,7 @@ create table api_key (
 );
 create unique index api_key_name on api_key (tenant_id, lower(name)) where revoked_at is null;
 create index api_key_by_user on api_key (tenant_id, user_id);
+create index api_key_by_parent on api_key (parent_id) where parent_id is not null;
 
 create table outgoing_mail (
     tenant_id int not null,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 
@@ -29,6 +31,9 @@ def test_a_key_reaches_no_role_that_may_do_more() -> None:
     everything = Caller(Role.OWNER, scopes=frozenset(SCOPES))
     for role in PEOPLE:
         check_reach(everything, role)
+    with pytest.raises(Forbidden, match="below owner"):
+        check_reach(replace(everything, api_key_id=UUID(int=1)), Role.OWNER)
+    check_reach(replace(everything, api_key_id=UUID(int=1)), Role.ADMIN)
     lacking = Caller(Role.OWNER, scopes=frozenset(SCOPES) - {"billing:manage"})
     check_reach(lacking, Role.ADMIN)
     with pytest.raises(Forbidden, match="billing:manage"):

@@ -152,6 +152,22 @@ class TestCreateApiKey:
         assert sooner.expires_at is not None
         assert sooner.expires_at < first.expires_at
 
+    async def test_those_made_with_a_key_go_with_it(self, ctx: Context) -> None:
+        owner, _ = await person(ctx)
+        first = await api_keys.create_api_key(owner, "first", scopes=["api-key:create"])
+        child = await api_keys.create_api_key(
+            await come_in(ctx, first), "child", scopes=["api-key:create"]
+        )
+        grandchild = await api_keys.create_api_key(
+            await come_in(ctx, child), "grandchild", scopes=["api-key:create"]
+        )
+        beside = await api_keys.create_api_key(owner, "beside", scopes=["api-key:create"])
+        await api_keys.revoke_api_key(ctx, first.id)
+        for gone in (first, child, grandchild):
+            with pytest.raises(Unauthenticated):
+                await come_in(ctx, gone)
+        await come_in(ctx, beside)
+
 
 class TestCallerFromApiKey:
     async def test_is_the_person_narrowed_to_the_scopes(self, ctx: Context) -> None:

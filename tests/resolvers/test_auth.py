@@ -172,6 +172,20 @@ async def test_no_spelling_of_a_name_escapes_its_limit_of_attempts(ctx: Context)
         await auth.login(nobody(ctx), user.username.replace("i", "\u0130"), PASSWORD)
 
 
+async def test_name_and_address_share_one_budget(ctx: Context) -> None:
+    class Counting:
+        async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
+            counted.extend(keys)
+            return None
+
+    counted: list[str] = []
+    user = await make_user(ctx, PASSWORD)
+    me = replace(nobody(ctx), limits=Counting())
+    for name in (user.username, user.email.upper()):
+        await auth.login(me, name, PASSWORD)
+    assert counted.count(f"login:{user.id}") == 2
+
+
 async def test_logins_are_counted_before_a_password_is_compared(ctx: Context) -> None:
     class Full:
         async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
