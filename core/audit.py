@@ -77,7 +77,7 @@ class AuditEntry:
         before, after: the values that changed, secrets masked by `masked`.
         details: whatever else helps; no secrets.
         agent_uuid: the agent it is about, if it is about one.
-        tenant_id, user_id: instead of the caller's, while the caller is nobody yet.
+        tenant_id, user_id, session_id: instead of the caller's, while the caller is nobody yet.
     """
 
     type: AuditType
@@ -89,6 +89,7 @@ class AuditEntry:
     agent_uuid: UUID | None = None
     tenant_id: int | None = None
     user_id: UUID | None = None
+    session_id: UUID | None = None
 
 
 def agent_entry(type_: AuditType, uuid: UUID, **more: Any) -> AuditEntry:

@@ -37,7 +37,7 @@ async def append_audit(ctx: Context, entries: Sequence[AuditEntry]) -> None:
             "api_key" if caller.api_key_id else "user" if caller.is_person else caller.role.value,
             entry.user_id or caller.user_id,
             caller.api_key_id,
-            caller.session_id,
+            entry.session_id or caller.session_id,
             entry.agent_uuid or caller.agent_uuid,
             clean_text(entry.subject, 300),
             clean_text(ctx.remote_address, 64),

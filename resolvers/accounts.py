@@ -224,6 +224,7 @@ async def _register(
                 created_at=now,
                 last_login_at=now,
             )
+        signed_in = await SignedIn.begin(ctx, work, user)
         work.record(
             AuditEntry(
                 AuditType.USER_REGISTERED,
@@ -232,9 +233,10 @@ async def _register(
                 details={"invitation": str(invitation.id)} if invitation else {},
                 tenant_id=tenant_id,
                 user_id=user.id,
+                session_id=signed_in.session_id,
             )
         )
-        return await SignedIn.begin(ctx, work, user)
+        return signed_in
 
 
 async def _first_tenant_id() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -130,8 +130,10 @@ async def _login(ctx: Context, username: str, password: str) -> SignedIn:
             now = ctx.clock.now()
             if await note_login(user, now, new_hash):
                 user.last_login_at = now
-                work.record(_entry(AuditType.USER_LOGIN, user))
-                return await SignedIn.begin(ctx, work, user)
+                signed_in = await SignedIn.begin(ctx, work, user)
+                entry = _entry(AuditType.USER_LOGIN, user)
+                work.record(replace(entry, session_id=signed_in.session_id))
+                return signed_in
     with database_errors():
         # An unknown name is not kept: people type passwords where names belong.
         await append_audit(ctx, [_entry(AuditType.LOGIN_FAILED, user, Severity.WARNING)])

@@ -236,6 +236,7 @@ def _refresh_entry(
         severity,
         tenant_id=shown.tenant_id,
         user_id=shown.user_id,
+        session_id=shown.session_id,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -152,6 +153,15 @@ async def events_of(user: User) -> list[str]:
     return [row["event_type"] for row in rows]
 
 
+async def sessions_in_events_of(user: User) -> list[UUID | None]:
+    rows = await fetch(
+        "select session_id from audit_event where tenant_id = $1 and user_id = $2 order by id",
+        user.tenant_id,
+        user.id,
+    )
+    return [row["session_id"] for row in rows]
+
+
 async def test_a_login_opens_a_session_and_is_recorded(ctx: Context) -> None:
     user = await make_user(ctx, PASSWORD)
     me = replace(nobody(ctx), remote_address="192.0.2.7", user_agent="a" * 400)
@@ -163,6 +173,14 @@ async def test_a_login_opens_a_session_and_is_recorded(ctx: Context) -> None:
     with pytest.raises(Unauthenticated):
         await auth.login(me, user.username, "wrong")
     assert await events_of(user) == ["user_login", "login_failed"]
+    assert await sessions_in_events_of(user) == [session.id, None]
+
+
+async def test_a_refresh_is_recorded_with_its_session(ctx: Context) -> None:
+    user = await make_user(ctx, PASSWORD)
+    result = await auth.login(nobody(ctx), user.username, PASSWORD)
+    await sessions.refresh(nobody(ctx), result.refresh_token or "")
+    assert await sessions_in_events_of(user) == [result.session_id] * 2
 
 
 async def test_no_spelling_of_a_name_escapes_its_limit_of_attempts(ctx: Context) -> None:
