@@ -13,14 +13,13 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
 from core.callers import Role
-from core.clock import micros, moment_of
-from core.errors import Conflict, InvalidInput
-from core.paging import Slice, decode_cursor, encode_cursor
-from models.base import TenantModel
+from core.errors import Conflict
+from core.paging import Slice
 from models.connection import fetch
+from models.pages import DatedModel, newest_first
 
 
-class ApiKey(TenantModel):
+class ApiKey(DatedModel):
     """A secret shown once and stored as a digest; it may do what `scopes` and its person may.
 
     `text` is the secret itself, known only of a key that was just made.
@@ -29,7 +28,6 @@ class ApiKey(TenantModel):
     noun = "API key"
     text = ""
 
-    id = fields.UUIDField(primary_key=True, default=None)
     user_id = fields.UUIDField(default=None)
     parent_id = fields.UUIDField(default=None, null=True)
     name = fields.CharField(max_length=100)
@@ -37,7 +35,6 @@ class ApiKey(TenantModel):
     key_hash = fields.BinaryField()
     key_prefix = fields.CharField(max_length=20)
     scopes: fields.Field[list[str]] = fields.JSONField()
-    created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
     last_used_at = fields.DatetimeField(null=True)
@@ -81,13 +78,7 @@ async def page_of_api_keys(
     tenant_id: int, now: datetime, is_active: bool | None, first: int, after: str | None
 ) -> Slice[ApiKey]:
     """Return one page of the tenant's keys, newest first; raises InvalidInput for a bad cursor."""
-    query = ApiKey.of(tenant_id, *_conditions(now, is_active))
-    total = await query.count()
-    if after is not None:
-        query = query.filter(_behind(after))
-    rows = await query.order_by("-created_at", "-id").limit(first + 1)
-    items = rows[:first]
-    return Slice(items, [_cursor(key) for key in items], len(rows) > first, total)
+    return await newest_first(ApiKey.of(tenant_id, *_conditions(now, is_active)), first, after)
 
 
 async def note_use(tenant_id: int, key_id: UUID, now: datetime) -> None:
@@ -142,16 +133,3 @@ def _conditions(now: datetime, is_active: bool | None) -> list[Q]:
         return []
     active = Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=now))
     return [active if is_active else ~active]
-
-
-def _cursor(key: ApiKey) -> str:
-    return encode_cursor(f"{micros(key.created_at)} {key.id}")
-
-
-def _behind(after: str) -> Q:
-    try:
-        created_us, id_text = decode_cursor(after).split(" ")
-        created_at, id_ = moment_of(int(created_us)), UUID(id_text)
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
-    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=id_)

@@ -12,12 +12,11 @@ import orjson
 
 from core.audit import AuditEntry
 from core.audit_details import details_json
-from core.clock import micros, moment_of
 from core.context import Context
-from core.errors import InvalidInput
 from core.masking import clean_text
-from core.paging import Slice, decode_cursor, encode_cursor
+from core.paging import Slice
 from models.connection import fetch, rows_connection
+from models.pages import cursor_at, read_cursor, row_number
 
 _INSERT = (
     "insert into audit_event (tenant_id, event_type, severity, actor, user_id, api_key_id,"
@@ -99,7 +98,7 @@ async def page_of_events(
     where, values = _conditions(tenant_id, wanted)
     total = await fetch(f"select count(*) as total from audit_event where {where}", *values)  # noqa: S608  (our words)
     if after is not None:
-        values += _behind(after)
+        values += read_cursor(after, row_number)
         where += f" and (created_at, id) < (${len(values) - 1}, ${len(values)})"
     rows = await fetch(
         f"select {EVENT_COLUMNS} from audit_event where {where}"  # noqa: S608  (our words)
@@ -107,7 +106,7 @@ async def page_of_events(
         *values,
     )
     items = [event_of(row) for row in rows[:first]]
-    cursors = [encode_cursor(f"{micros(event.created_at)} {event.id}") for event in items]
+    cursors = [cursor_at(event.created_at, event.id) for event in items]
     return Slice(items, cursors, len(rows) > first, total[0]["total"])
 
 
@@ -132,13 +131,3 @@ def _conditions(tenant_id: int, wanted: AuditFilter) -> tuple[str, list[object]]
             values.append(value)
             where.append(condition.format(len(values)))
     return " and ".join(where), values
-
-
-def _behind(after: str) -> list[object]:
-    try:
-        created_us, id_ = map(int, decode_cursor(after).split(" "))
-        if not 0 <= id_ < 2**63:
-            raise ValueError
-        return [moment_of(created_us), id_]
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None

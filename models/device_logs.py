@@ -10,11 +10,11 @@ from uuid import UUID
 
 import orjson
 
-from core.clock import micros, moment_of
 from core.errors import InvalidInput
-from core.paging import OpenSlice, decode_cursor, encode_cursor
+from core.paging import OpenSlice
 from models.agents import Agent
 from models.connection import fetch, json_text, rows_connection
+from models.pages import cursor_at, read_cursor, row_number
 from models.timeseries.partitions import ensure_partitions
 
 LogRow = tuple[int, int, datetime, str, str, str, bool, bool, str, datetime]
@@ -134,7 +134,7 @@ async def page_of_logs(
             values.append(value)
             where += f" and {condition.format(len(values))}"
     if after is not None:
-        values += _behind(after)
+        values += read_cursor(after, row_number)
         where += f" and (at, id) < (${len(values) - 1}, ${len(values)})"
     rows = await fetch(
         "select id, at, level, service, message, is_system, is_stderr, meta, received_at"  # noqa: S608  (our words)
@@ -146,20 +146,10 @@ async def page_of_logs(
         StoredLine(agent_uuid=agent.uuid, meta=orjson.loads(row.pop("meta")), **row)
         for row in rows[:first]
     ]
-    cursors = [encode_cursor(f"{micros(line.at)} {line.id}") for line in items]
+    cursors = [cursor_at(line.at, line.id) for line in items]
     return OpenSlice(items, cursors, len(rows) > first)
 
 
 async def services_of_logs(tenant_id: int, agent_id: int) -> list[str]:
     """Return the names of services that an agent has lines of, in order."""
     return [row["service"] for row in await fetch(_SERVICES, tenant_id, agent_id)]
-
-
-def _behind(after: str) -> list[object]:
-    try:
-        at_us, id_ = map(int, decode_cursor(after).split(" "))
-        if not 0 <= id_ < 2**63:
-            raise ValueError
-        return [moment_of(at_us), id_]
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None

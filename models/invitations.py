@@ -7,30 +7,25 @@ from typing import Final
 from uuid import UUID
 
 from tortoise import fields
-from tortoise.expressions import Q
 
 from core.callers import Role
-from core.clock import micros, moment_of
-from core.errors import InvalidInput
 from core.ids import secret_hash
-from core.paging import Slice, decode_cursor, encode_cursor
-from models.base import TenantModel
+from core.paging import Slice
 from models.connection import fetch
+from models.pages import DatedModel, newest_first
 
 _PURPOSE: Final = "invitation"
 
 
-class Invitation(TenantModel):
+class Invitation(DatedModel):
     """Lets one person register with a role; its token goes out by mail and is kept as a digest."""
 
     noun = "invitation"
 
-    id = fields.UUIDField(primary_key=True, default=None)
     token_hash = fields.BinaryField()
     email = fields.CharField(max_length=254)
     role = fields.CharEnumField(Role, max_length=20)
     created_by = fields.UUIDField(default=None, null=True)
-    created_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
     used_at = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
@@ -78,19 +73,4 @@ async def revoke_invitations_to(tenant_id: int, email: str, now: datetime) -> No
 
 async def page_of_invitations(tenant_id: int, first: int, after: str | None) -> Slice[Invitation]:
     """Return one page of all, newest first; raises InvalidInput for a bad cursor."""
-    behind = [_behind(after)] if after is not None else []
-    total = await Invitation.of(tenant_id).count()
-    query = Invitation.of(tenant_id, *behind).order_by("-created_at", "-id")
-    rows = await query.limit(first + 1)
-    items = rows[:first]
-    cursors = [encode_cursor(f"{micros(row.created_at)} {row.id}") for row in items]
-    return Slice(items, cursors, len(rows) > first, total)
-
-
-def _behind(after: str) -> Q:
-    try:
-        time, _, id_ = decode_cursor(after).partition(" ")
-        created_at, invitation_id = moment_of(int(time)), UUID(id_)
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
-    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=invitation_id)
+    return await newest_first(Invitation.of(tenant_id), first, after)

@@ -6,21 +6,17 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
-from tortoise.expressions import Q
 
-from core.clock import micros, moment_of
-from core.errors import InvalidInput
-from core.paging import Slice, decode_cursor, encode_cursor
-from models.base import TenantModel
+from core.paging import Slice
 from models.connection import fetch
+from models.pages import DatedModel, newest_first
 
 
-class ProvisioningKey(TenantModel):
+class ProvisioningKey(DatedModel):
     """A secret shown once and stored as a digest; lets `agents_max` agents register."""
 
     noun = "provisioning key"
 
-    id = fields.UUIDField(primary_key=True, default=None)
     key_hash = fields.BinaryField()
     description = fields.CharField(max_length=500, default="")
     fleet_uuid = fields.UUIDField(default=None, null=True)
@@ -28,7 +24,6 @@ class ProvisioningKey(TenantModel):
     agents_used = fields.IntField(default=0)
     is_active = fields.BooleanField(default=True)
     expires_at = fields.DatetimeField()
-    created_at = fields.DatetimeField()
     created_by = fields.UUIDField(default=None, null=True)
     last_used_at = fields.DatetimeField(null=True)
 
@@ -47,12 +42,7 @@ class ProvisioningKey(TenantModel):
 
 async def page_of_keys(tenant_id: int, first: int, after: str | None) -> Slice[ProvisioningKey]:
     """Return one page of the tenant's keys, newest first; raises InvalidInput for a bad cursor."""
-    behind = [_behind(after)] if after is not None else []
-    total = await ProvisioningKey.of(tenant_id).count()
-    query = ProvisioningKey.of(tenant_id, *behind).order_by("-created_at", "-id")
-    rows = await query.limit(first + 1)
-    items = rows[:first]
-    return Slice(items, [_cursor(key) for key in items], len(rows) > first, total)
+    return await newest_first(ProvisioningKey.of(tenant_id), first, after)
 
 
 async def find_provisioning_key(key_hash: bytes) -> ProvisioningKey | None:
@@ -71,16 +61,3 @@ async def take_use(tenant_id: int, key_id: UUID, now: datetime) -> bool:
         now,
     )
     return bool(rows)
-
-
-def _cursor(key: ProvisioningKey) -> str:
-    return encode_cursor(f"{micros(key.created_at)} {key.id}")
-
-
-def _behind(after: str) -> Q:
-    try:
-        created_us, id_text = decode_cursor(after).split(" ")
-        created_at, id_ = moment_of(int(created_us)), UUID(id_text)
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
-    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=id_)

@@ -6,25 +6,20 @@ from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
-from tortoise.expressions import Q
 
-from core.clock import micros, moment_of
-from core.errors import InvalidInput
 from core.events import ACCESS, AccessChanged
-from core.paging import Slice, decode_cursor, encode_cursor
-from models.base import TenantModel
+from core.paging import Slice
 from models.connection import fetch
+from models.pages import DatedModel, newest_first
 from models.unit_of_work import Work
 
 
-class Session(TenantModel):
+class Session(DatedModel):
     """One login, from one client. It ends by itself at `expires_at`, however often it is used."""
 
     noun = "session"
 
-    id = fields.UUIDField(primary_key=True, default=None)
     user_id = fields.UUIDField(default=None)
-    created_at = fields.DatetimeField()
     last_used_at = fields.DatetimeField()
     expires_at = fields.DatetimeField()
     ended_at = fields.DatetimeField(null=True)
@@ -75,12 +70,7 @@ async def page_of_sessions(
     Raises InvalidInput for a bad cursor.
     """
     query = Session.of(tenant_id, user_id=user_id, ended_at__isnull=True, expires_at__gt=now)
-    total = await query.count()
-    if after is not None:
-        query = query.filter(_behind(after))
-    rows = await query.order_by("-created_at", "-id").limit(first + 1)
-    items = rows[:first]
-    return Slice(items, [_cursor(row) for row in items], len(rows) > first, total)
+    return await newest_first(query, first, after)
 
 
 async def note_session_use(tenant_id: int, session_id: UUID, now: datetime) -> None:
@@ -106,16 +96,3 @@ async def purge_sessions(before: datetime, limit: int) -> int:
         limit,
     )
     return len(rows)
-
-
-def _cursor(session: Session) -> str:
-    return encode_cursor(f"{micros(session.created_at)} {session.id}")
-
-
-def _behind(after: str) -> Q:
-    try:
-        created_us, id_text = decode_cursor(after).split(" ")
-        created_at, id_ = moment_of(int(created_us)), UUID(id_text)
-    except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
-    return Q(created_at__lt=created_at) | Q(created_at=created_at, id__lt=id_)
