@@ -18,7 +18,7 @@ RUN = "Execute query (Ctrl-Enter)"
 
 async def offer(page: Page, login: str, password: str) -> None:
     await page.get_by_label("User name or e-mail").fill(login)
-    await page.get_by_label("Password").fill(password)
+    await page.get_by_label("Password", exact=True).fill(password)
     await page.get_by_role("button", name="Sign in", exact=True).click()
 
 
@@ -97,7 +97,8 @@ async def test_documents_rest_and_tries_it_out(visit: Visit, plant: Facts) -> No
     page = visit.page
     await page.goto(f"{visit.url}/docs")
     await sign_in(page, plant)
-    agents = page.locator(".opblock").filter(has_text="/api/v1/agents").first
+    path = page.locator('[data-path="/api/v1/agents"]')
+    agents = page.locator(".opblock-get").filter(has=path).first
     await expect(agents).to_contain_text("GET")
     assert await page.locator(".opblock").count() > 10
     await agents.locator(".opblock-summary-control").click()
