@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,10 +10,12 @@ from core.access import Permission, allow, holds
 from core.audit import AuditEntry, AuditType, Severity
 from core.context import Context
 from core.errors import InvalidInput, NotFound, Unauthenticated
+from core.events import ACCESS, AccessChanged
 from core.fence import ALL_TENANTS, fence
 from core.paging import Slice, page_size
 from core.ranks import check_reach
 from core.rate_limits import RateScope, address_key
+from models.api_keys import revoke_keys_of
 from models.audit import append_audit
 from models.refresh_tokens import (
     Presented,
@@ -169,6 +171,32 @@ async def revoke_other_sessions(ctx: Context) -> int:
         )
         if ended:
             work.record(_revoked(ctx.caller.user_id, ended))
+    return len(ended)
+
+
+@allow(Permission.USER_ADMIN, limit=RateScope.ADMIN)
+async def sign_out_user(
+    ctx: Context, user_id: UUID, *, revoke_api_keys: bool = False, void_password: bool = False
+) -> int:
+    """End all sessions of a person whose credentials may be in wrong hands; returns how many.
+
+    With `revoke_api_keys` the person's keys end as well. With `void_password` the password holds no
+    longer: a new one is chosen with a code by mail. Raises NotFound, Forbidden for somebody above.
+    """
+    new_hash = await ctx.passwords.hash(ctx.ids.secret()) if void_password else None
+    now = ctx.clock.now()
+    async with unit_of_work(ctx) as work:
+        user = await User.find_row(ctx.tenant_id, id=user_id)
+        check_reach(ctx.caller, user.role)
+        if new_hash is not None:
+            user.password_hash, user.password_changed_at = new_hash, now
+            await user.save(update_fields=["password_hash", "password_changed_at"])
+        ended = await end_sessions(work, ctx.tenant_id, user_id, now, reason="revoked")
+        keys = await revoke_keys_of(ctx.tenant_id, user_id, now) if revoke_api_keys else []
+        work.emit(ACCESS, AccessChanged(ctx.tenant_id, user_id=user_id))
+        entry = _revoked(user_id, ended)
+        more = {"revoked_api_keys": keys, "password_voided": void_password}
+        work.record(replace(entry, severity=Severity.WARNING, details={**entry.details, **more}))
     return len(ended)
 
 

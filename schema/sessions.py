@@ -165,3 +165,24 @@ class SessionMutation:
     async def revoke_other_sessions(self, info: Info) -> int:
         """End the other sessions."""
         return await sessions.revoke_other_sessions(info.context.ctx)
+
+    @strawberry.mutation(
+        description="End all sessions of a person whose credentials may be in wrong hands; answers "
+        "how many. `revokeApiKeys` ends the person's keys as well; after `voidPassword` the password "
+        "holds no longer, and a new one is chosen with a code by mail.",
+        directives=[requires("sessions.sign_out_user")],
+    )
+    async def sign_out_user(
+        self,
+        info: Info,
+        user_id: UUID,
+        revoke_api_keys: bool = False,
+        void_password: bool = False,
+    ) -> int:
+        """End the person's sessions."""
+        return await sessions.sign_out_user(
+            info.context.ctx,
+            user_id,
+            revoke_api_keys=revoke_api_keys,
+            void_password=void_password,
+        )

@@ -147,6 +147,7 @@ SESSIONS: dict[str, Arguments] = {
     "Mutation.logout": nothing,
     "Mutation.revokeSession": lambda it, _: {"id": str(it.session_id)},
     "Mutation.revokeOtherSessions": nothing,
+    "Mutation.signOutUser": lambda it, _: {"userId": str(it.spare.id), "revokeApiKeys": True},
 }
 
 FLEETS: dict[str, Arguments] = {

@@ -19,6 +19,8 @@ from tests.doubles import ManualClock
 from tests.resolvers.edge import nobody, system
 from tests.resolvers.signed_in import as_, begin, begin_again, is_open, token_of
 
+PASSWORD = "correct horse battery"
+
 
 @pytest.fixture
 def clock(ctx: Context) -> ManualClock:
@@ -130,6 +132,25 @@ async def test_administrators_end_sessions_of_nobody_above_them(
         with pytest.raises(refusal):
             await sessions.revoke_session(me, other.session_id)
     assert await is_open(timed, other) is (refusal is not None)
+
+
+async def test_a_person_in_danger_is_signed_out_everywhere(ctx: Context, timed: Context) -> None:
+    admin = await as_(timed, await begin(ctx, timed, role=Role.ADMIN))
+    first = await begin(ctx, timed, role=Role.OPERATOR)
+    second = await begin_again(timed, first.user)
+    neighbour = await begin(ctx, timed, role=Role.OPERATOR)
+    assert await sessions.sign_out_user(admin, first.user.id) == 2
+    assert [await is_open(timed, each) for each in (first, second, neighbour)] == [0, 0, 1]
+    await auth.login(nobody(timed), first.user.username, PASSWORD)
+    done = await sessions.sign_out_user(admin, first.user.id, void_password=True)
+    assert done == 1
+    with pytest.raises(Unauthenticated):
+        await auth.login(nobody(timed), first.user.username, PASSWORD)
+    owner = await begin(ctx, timed, role=Role.OWNER)
+    with pytest.raises(Forbidden):
+        await sessions.sign_out_user(admin, owner.user.id)
+    with pytest.raises(NotFound):
+        await sessions.sign_out_user(admin, ctx.ids.uuid())
 
 
 async def test_a_session_that_is_over_or_unknown_is_not_found(ctx: Context, timed: Context) -> None:
