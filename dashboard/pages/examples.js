@@ -56,6 +56,23 @@ mutation NewKey {
   }
 }
 `,
+  `# Fleets, and agents picked by their tags. Give them tags with setAgentTags,
+# or many at once with changeTags.
+query Fleets {
+  fleets(first: 10) { nodes { name agentCount onlineCount } }
+  agents(filter: { selector: "site=berlin, line in (a, b)" }) {
+    totalCount
+    nodes { name tags fleet { name } }
+  }
+}
+`,
+  `# Who did what, newest first.
+query Audit {
+  auditEvents(first: 20) {
+    nodes { createdAt eventType severity actor userId subject ipAddress details }
+  }
+}
+`,
   `# Who you are, and what you may do.
 query Me {
   me { username email fullName role permissions }
