@@ -149,7 +149,7 @@ async def update_user(ctx: Context, user_id: UUID, changes: UserChanges) -> User
     return user
 
 
-@allow(Permission.USER_ADMIN, limit=RateScope.ADMIN)
+@allow(Permission.USER_DELETE, limit=RateScope.ADMIN)
 async def delete_user(ctx: Context, user_id: UUID) -> User:
     """Remove an account, its sessions and its API keys; returns what it was.
 
