@@ -18,6 +18,8 @@ from core.paging import Slice
 from models.connection import fetch, rows_connection
 from models.pages import cursor_at, read_cursor, row_number
 
+IP_ADDRESS_CHARS_MAX: Final = 64
+
 _INSERT = (
     "insert into audit_event (tenant_id, event_type, severity, actor, user_id, api_key_id,"
     " session_id, agent_uuid, subject, ip_address, user_agent, request_id, details, created_at)"
@@ -39,7 +41,7 @@ async def append_audit(ctx: Context, entries: Sequence[AuditEntry]) -> None:
             entry.session_id or caller.session_id,
             entry.agent_uuid or caller.agent_uuid,
             clean_text(entry.subject, 300),
-            clean_text(ctx.remote_address, 64),
+            clean_text(ctx.remote_address, IP_ADDRESS_CHARS_MAX),
             clean_text(ctx.user_agent, 300),
             clean_text(ctx.request_id, 128),
             details_json(entry),
@@ -79,7 +81,10 @@ class AuditFilter:
 
     types: Sequence[str] | None = None
     user_id: UUID | None = None
+    api_key_id: UUID | None = None
+    session_id: UUID | None = None
     agent_uuid: UUID | None = None
+    ip_address: str | None = None
     severity: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -121,7 +126,10 @@ def _conditions(tenant_id: int, wanted: AuditFilter) -> tuple[str, list[object]]
     for condition, value in (
         ("event_type = any(${}::text[])", None if wanted.types is None else list(wanted.types)),
         ("user_id = ${}", wanted.user_id),
+        ("api_key_id = ${}", wanted.api_key_id),
+        ("session_id = ${}", wanted.session_id),
         ("agent_uuid = ${}", wanted.agent_uuid),
+        ("ip_address = ${}", wanted.ip_address),
         ("severity = ${}", wanted.severity),
         ("created_at >= ${}", wanted.since),
         ("created_at < ${}", wanted.until),

@@ -176,9 +176,13 @@ def _check_filter(wanted: AuditFilter) -> None:
             raise InvalidInput("event_type", f"there is no {type_[:50]!r}; there are {known}")
     if wanted.severity is not None and wanted.severity not in tuple(Severity):
         raise InvalidInput("severity", f"must be one of {', '.join(Severity)}")
-    if wanted.text is not None and (len(wanted.text) > TEXT_CHARS_MAX or "\x00" in wanted.text):
-        reason = f"must have at most {TEXT_CHARS_MAX} characters and no NUL"
-        raise InvalidInput("text", reason, limit=TEXT_CHARS_MAX)
+    for field, text, chars_max in (
+        ("ip_address", wanted.ip_address, audit.IP_ADDRESS_CHARS_MAX),
+        ("text", wanted.text, TEXT_CHARS_MAX),
+    ):
+        if text is not None and (len(text) > chars_max or "\x00" in text):
+            reason = f"must have at most {chars_max} characters and no NUL"
+            raise InvalidInput(field, reason, limit=chars_max)
     _check_range(wanted.since, wanted.until)
 
 

@@ -104,7 +104,12 @@ class AuditFilter:
     event_type: str | None = None
     types: list[str] | None = strawberry.field(default=None, description="Any of these types.")
     user_id: UUID | None = None
+    api_key_id: UUID | None = None
+    session_id: UUID | None = None
     agent_uuid: UUID | None = None
+    ip_address: str | None = strawberry.field(
+        default=None, description="Exactly as events tell it."
+    )
     severity: str | None = None
     since: datetime | None = strawberry.field(
         default=None, name="from", description="Events from this moment on."
@@ -122,7 +127,10 @@ class AuditFilter:
         return audit.AuditFilter(
             types=types,
             user_id=self.user_id,
+            api_key_id=self.api_key_id,
+            session_id=self.session_id,
             agent_uuid=self.agent_uuid,
+            ip_address=self.ip_address,
             severity=self.severity,
             since=self.since,
             until=self.until,

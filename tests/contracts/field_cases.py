@@ -205,6 +205,8 @@ _SELECTED: list[Arguments] = [
 MORE: dict[str, list[Arguments]] = {
     "Query.auditEvents": [
         lambda it, _: {"filter": {"userId": str(it.spare.id)}},
+        lambda it, _: {"filter": {"apiKeyId": str(it.api_key_id)}},
+        lambda it, _: {"filter": {"sessionId": str(it.session_id)}},
         lambda it, _: {"filter": {"agentUuid": it.uuid}},
         lambda it, _: {"filter": {"text": it.mark}},
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -75,10 +76,15 @@ async def test_pages_by_cursor_and_by_offset_hold_each_event_once(ctx: Context) 
 async def test_each_filter_narrows(ctx: Context) -> None:
     user, token = await sign_in(ctx, role="owner")
     agent = await make_agent(ctx)
+    key_id, session_id = ctx.ids.uuid(), ctx.ids.uuid()
+    by_key = replace(
+        ctx, caller=replace(ctx.caller, api_key_id=key_id), remote_address="2001:db8::7"
+    )
+    await append_audit(by_key, [AuditEntry(AuditType.FLEET_CREATED, "fleet:north")])
     await append_audit(
         ctx,
         [
-            AuditEntry(AuditType.USER_UPDATED, user_id=user.id),
+            AuditEntry(AuditType.USER_UPDATED, user_id=user.id, session_id=session_id),
             AuditEntry(AuditType.DEVICE_ONLINE, agent_uuid=agent.uuid),
             AuditEntry(AuditType.LOGIN_FAILED, severity=Severity.WARNING),
         ],
@@ -89,12 +95,17 @@ async def test_each_filter_narrows(ctx: Context) -> None:
         ({"event_type": "user_updated"}, ["user_updated"]),
         ({"user_id": str(user.id)}, ["user_updated"]),
         ({"agent_uuid": str(agent.uuid)}, ["device_online"]),
+        ({"session_id": str(session_id)}, ["user_updated"]),
+        ({"api_key_id": str(key_id)}, ["fleet_created"]),
+        ({"ip_address": "2001:db8::7"}, ["fleet_created"]),
+        ({"ip_address": "2001:db8::"}, []),
+        ({"text": "NORTH"}, ["fleet_created"]),
         ({"severity": "warning"}, ["login_failed"]),
         ({"from": (now + hour).isoformat()}, []),
         ({"to": (now - hour).isoformat()}, []),
         (
             {"from": (now - hour).isoformat(), "to": (now + hour).isoformat()},
-            ["login_failed", "device_online", "user_updated"],
+            ["login_failed", "device_online", "user_updated", "fleet_created"],
         ),
     ):
         answer = (await _get(ctx, EVENTS, token, **query)).json()
@@ -112,6 +123,10 @@ async def test_each_filter_narrows(ctx: Context) -> None:
         ({"offset": -1}, "offset", "100000"),
         ({"cursor": "x"}, "cursor", "cursor"),
         ({"user_id": "x"}, "user_id", "UUID"),
+        ({"session_id": "x"}, "session_id", "UUID"),
+        ({"api_key_id": "x"}, "api_key_id", "UUID"),
+        ({"ip_address": "1" * 65}, "ip_address", "64"),
+        ({"text": "x" * 256}, "text", "255"),
         ({"from": "yesterday"}, "from", "DateTime"),
         ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "from", "to"),
     ],

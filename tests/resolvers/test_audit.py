@@ -187,17 +187,44 @@ async def test_a_new_installation_begins_its_log_with_tenant_and_owner(ctx: Cont
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    ("wanted", "field"),
     [
-        AuditFilter(types=["no_such"]),
-        AuditFilter(severity="loud"),
-        AuditFilter(text="x" * 256),
-        AuditFilter(text="\x00"),
+        (AuditFilter(types=["no_such"]), "event_type"),
+        (AuditFilter(severity="loud"), "severity"),
+        (AuditFilter(text="x" * 256), "text"),
+        (AuditFilter(text="\x00"), "text"),
+        (AuditFilter(ip_address="1" * 65), "ip_address"),
+        (AuditFilter(ip_address="\x00"), "ip_address"),
     ],
 )
-async def test_a_filter_that_cannot_match_is_refused(ctx: Context, wanted: AuditFilter) -> None:
-    with pytest.raises(InvalidInput):
+async def test_a_filter_that_cannot_match_is_refused(
+    ctx: Context, wanted: AuditFilter, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
         await list_audit_events(ctx, wanted, 10)
+    assert caught.value.facts["field"] == field
+
+
+async def test_what_a_session_a_key_or_an_address_did_is_found_exactly(ctx: Context) -> None:
+    session_id, key_id = ctx.ids.uuid(), ctx.ids.uuid()
+    for subject, caller, address in (
+        ("by session", replace(ctx.caller, session_id=session_id), "192.0.2.7"),
+        ("by key", replace(ctx.caller, api_key_id=key_id), "192.0.2.71"),
+        ("by neither", ctx.caller, "2001:db8::7"),
+    ):
+        by = replace(ctx, caller=caller, remote_address=address)
+        await append_audit(by, [AuditEntry(AuditType.USER_UPDATED, subject)])
+    for wanted, subjects in (
+        (AuditFilter(session_id=session_id), ["by session"]),
+        (AuditFilter(api_key_id=key_id), ["by key"]),
+        (AuditFilter(ip_address="192.0.2.7"), ["by session"]),
+        (AuditFilter(ip_address="2001:db8::7"), ["by neither"]),
+        (AuditFilter(ip_address="192.0.2.71", session_id=session_id), []),
+        (AuditFilter(session_id=key_id), []),
+    ):
+        page = await list_audit_events(ctx, wanted, 10)
+        assert [event.subject for event in page.items] == subjects, wanted
+        assert page.total == len(subjects)
 
 
 async def test_filters_are_inclusive_from_and_exclusive_to(ctx: Context) -> None:
