@@ -80,14 +80,7 @@ async def bootstrap(
                 role=Role.OWNER,
                 created_at=now,
             )
-            work.record(
-                AuditEntry(
-                    AuditType.USER_CREATED,
-                    f"user:{owner.id}",
-                    after={"username": owner.username, "email": owner.email, "role": owner.role},
-                    tenant_id=tenant.id,
-                )
-            )
+            work.record(_owner_made(owner))
     return tenant
 
 
@@ -146,6 +139,7 @@ async def create_tenant(
                     tenant_id=ctx.tenant_id or tenant.id,
                 )
             )
+            work.record(_owner_made(user))
     return NewTenant(tenant, user, None if owner_password else owner.password)
 
 
@@ -186,6 +180,16 @@ async def rename_tenant(ctx: Context, name: str) -> Tenant:
                 )
             )
     return tenant
+
+
+def _owner_made(owner: User) -> AuditEntry:
+    """Return what the tenant's own log begins with."""
+    return AuditEntry(
+        AuditType.USER_CREATED,
+        f"user:{owner.id}",
+        after={"username": owner.username, "email": owner.email, "role": owner.role},
+        tenant_id=owner.tenant_id,
+    )
 
 
 async def _check_installation(ctx: Context) -> None:

@@ -75,7 +75,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         settings = settings_of(data={"dir": arguments.data_dir})
         run(lambda _stop: _verify_database(settings, arguments, found))
     for each in found:
-        _say(orjson.dumps(each).decode() if arguments.json else _in_words(each))
+        _say(orjson.dumps(each).decode() if arguments.json else in_words(each))
     if any(each["problem_count"] for each in found):
         raise SystemExit(1)
 
@@ -162,16 +162,24 @@ def _told(check: ChainCheck) -> dict[str, Any]:
     }
 
 
-def _in_words(found: dict[str, Any]) -> str:
+def in_words(found: dict[str, Any]) -> str:
+    """Return what the JSON tells, for people."""
     of = f"tenant {found['tenant']}" if "tenant" in found else found["file"]
-    span = f"{found['events']} events, positions {found['start'] + 1} to {found['last_position']}"
+    span, pending = _span(found), found.get("pending")
     if found["intact"]:
-        pending = found.get("pending")
-        return f"{of}: intact; {span}" + (f"; {pending} not chained yet" if pending else "")
+        said = [f"{of}: intact", *([span] if found["events"] or not pending else [])]
+        return "; ".join([*said, *([f"{pending} not chained yet"] if pending else [])])
     lines = [f"{of}: NOT intact, {found['problem_count']} findings; {span}"]
     lines += [f"  {problem.kind}: {problem.message}" for problem in found["problems"]]
     more = found["problem_count"] - len(found["problems"])
     return "\n".join(lines + ([f"  and {more} more"] if more else []))
+
+
+def _span(found: dict[str, Any]) -> str:
+    start = found["start"]
+    if found["events"]:
+        return f"{found['events']} events, positions {start + 1} to {found['last_position']}"
+    return f"no events behind position {start}" if start or not found["intact"] else "no events yet"
 
 
 def read_anchor(text: str) -> tuple[int, bytes]:

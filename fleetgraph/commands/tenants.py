@@ -23,7 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     create.add_argument("--owner-name", metavar="U", help="to sign in with (default: the address)")
     create.set_defaults(command=_create)
 
-    list_ = verbs.add_parser("list", help="print all tenants by name")
+    list_ = verbs.add_parser("list", help="print all tenants by name: number, uuid, day, name")
     list_.set_defaults(command=_list)
 
     for verb in (create, list_):
@@ -64,7 +64,7 @@ async def _list_tenants(settings: Settings) -> None:
         page = await list_tenants(services.system())
         while True:
             for row in page.items:
-                _say(f"{row.uuid}  {row.created_at:%Y-%m-%d}  {row.name}")
+                _say(f"{row.id:>6}  {row.uuid}  {row.created_at:%Y-%m-%d}  {row.name}")
             if not page.has_next:
                 return
             page = await list_tenants(services.system(), after=page.cursors[-1])

@@ -60,4 +60,5 @@ async def test_tenants_are_made_and_listed_whether_or_not_the_system_runs(
     await program.stop()
     status, out, err = await tenant(folder, "list")
     assert status == 0, err
-    assert [line.split("  ")[2] for line in out.splitlines()] == ["Plant B", "default"]
+    rows = [line.split(maxsplit=3) for line in out.splitlines()]
+    assert [(row[0], row[3]) for row in rows] == [("2", "Plant B"), ("1", "default")]

@@ -17,7 +17,7 @@ from core.callers import system_caller
 from core.context import Context
 from core.errors import InvalidInput
 from fleetgraph.cli import parser
-from fleetgraph.commands.audit import read_anchor
+from fleetgraph.commands.audit import in_words, read_anchor
 from models.audit import append_audit
 from models.connection import fetch
 from models.database import DatabaseUrl
@@ -50,12 +50,15 @@ async def audit(url: DatabaseUrl, folder: Path, *arguments: str) -> tuple[int | 
 async def test_a_log_is_verified_exported_and_found_altered(
     ctx: Context, database_url: DatabaseUrl, tmp_path: Path
 ) -> None:
+    tenant = ("--tenant", str(ctx.tenant_id))
+    status, out, err = await audit(database_url, tmp_path, "verify", *tenant)
+    assert (status, out.strip()) == (0, f"tenant {ctx.tenant_id}: intact; no events yet"), err
+
     await append_audit(ctx, [AuditEntry(AuditType.USER_UPDATED, f"user:{at}") for at in range(5)])
     while await fetch(
         "select 1 from audit_event where tenant_id = $1 and position is null", ctx.tenant_id
     ):
         await chain_audit(ctx.acting_as(system_caller(0)))
-    tenant = ("--tenant", str(ctx.tenant_id))
     key = Signer(ctx.secrets).public_key
 
     file = tmp_path / "log.ndjson"
@@ -86,6 +89,25 @@ def test_a_file_is_not_verified_with_a_key_that_comes_with_it(tmp_path: Path) ->
     arguments = parser().parse_args(["audit", "verify", "--file", str(tmp_path / "x")])
     with pytest.raises(InvalidInput, match="--public-key"):
         arguments.command(arguments)
+
+
+@pytest.mark.parametrize(
+    ("events", "start", "pending", "intact", "said"),
+    [
+        (5, 0, 0, True, "intact; 5 events, positions 1 to 5"),
+        (5, 7, 2, True, "intact; 5 events, positions 8 to 12; 2 not chained yet"),
+        (0, 0, 0, True, "intact; no events yet"),
+        (0, 0, 2, True, "intact; 2 not chained yet"),
+        (0, 7, 0, True, "intact; no events behind position 7"),
+        (0, 0, 0, False, "NOT intact, 1 findings; no events behind position 0\n  and 1 more"),
+    ],
+)
+def test_a_log_is_told_in_words(
+    *, events: int, start: int, pending: int, intact: bool, said: str
+) -> None:
+    found = {"tenant": 3, "events": events, "start": start, "last_position": start + events}
+    found |= {"pending": pending, "intact": intact, "problem_count": int(not intact)}
+    assert in_words({**found, "problems": []}) == f"tenant 3: {said}"
 
 
 @pytest.mark.parametrize("text", ["", "5", "5:xyz", "five:00"])

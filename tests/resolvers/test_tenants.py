@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from core.callers import Caller, Role, system_caller
 from core.context import Context
 from core.errors import Conflict, Forbidden, InvalidInput
 from core.paging import encode_cursor
+from models.connection import fetch
 from models.tenants import Tenant, find_tenant_named, first_tenant
 from models.users import User
 from resolvers import auth, tenants
@@ -77,6 +79,14 @@ async def make(ctx: Context, name: str, **changes: str) -> tenants.NewTenant:
     return await tenants.create_tenant(ctx, name, **values)
 
 
+async def first_entries(tenant: Tenant) -> list[dict[str, Any]]:
+    return await fetch(
+        "select event_type, subject, details::text from audit_event where tenant_id = $1"
+        " order by id",
+        tenant.id,
+    )
+
+
 class TestCreateTenant:
     async def test_makes_an_owner_who_has_to_change_the_password(self, ctx: Context) -> None:
         name = f"t{ctx.ids.secret_hex(8)}"
@@ -87,6 +97,12 @@ class TestCreateTenant:
             assert owner.username == owner.email
             assert (owner.role, owner.must_change_password) == (Role.OWNER, True)
             assert await ctx.passwords.verify(owner.password_hash, made.password)
+            log = await first_entries(made.row)
+            assert (log[-1]["event_type"], log[-1]["subject"]) == (
+                *("user_created", f"user:{owner.id}"),
+            )
+            assert owner.email in log[-1]["details"]
+            assert made.password not in str(log)
             name = f"{name}2"
 
     async def test_takes_a_name_and_a_password(self, ctx: Context) -> None:
