@@ -41,10 +41,11 @@ class NewUser:
             return f"{prefix}{name[0].upper()}{name[1:]}" if prefix else name
 
         check_is_of_people(self.role)
+        email = check_email(self.email, field("email"))
         found = replace(
             self,
-            username=check_username(self.username, field("username")),
-            email=check_email(self.email, field("email")),
+            username=check_username(self.username, email, field("username")),
+            email=email,
             full_name=check_full_name(self.full_name, field("fullName")),
         )
         check_password(
@@ -53,13 +54,21 @@ class NewUser:
         return found
 
 
-def check_username(text: str, field: str = "username") -> str:
-    """Return a name to sign in with, without blanks around it; raises InvalidInput."""
+def check_username(text: str, email: str, field: str = "username") -> str:
+    """Return a name to sign in with, without blanks around it; raises InvalidInput.
+
+    `email` is the account's own address, the only one that may be its name.
+    """
     found = check_text(field, text, USERNAME_CHARS_MAX)
     if len(found) < USERNAME_CHARS_MIN:
         raise InvalidInput(
             field, f"must have at least {USERNAME_CHARS_MIN} characters", limit=USERNAME_CHARS_MIN
         )
+    if any(map(str.isspace, found)):
+        raise InvalidInput(field, "must not contain blanks")
+    if "@" in found and found.casefold() != email.casefold():
+        # Nobody takes another's address for a name.
+        raise InvalidInput(field, "must not contain an @, unless it is the account's own address")
     scripts = {unicodedata.name(char, "?").split()[0] for char in found if char.isalpha()}
     is_marked = scripts == {"LATIN"} and any(map(unicodedata.combining, found))
     if unicodedata.normalize("NFKC", found) != found or len(scripts) > 1 or is_marked:

@@ -64,7 +64,9 @@ class UserFilter:
 class NewUserInput:
     """An account before it is made."""
 
-    username: str = strawberry.field(description="3 to 100 characters.")
+    username: str = strawberry.field(
+        description="3 to 100 characters, without blanks; with an @ only if it is `email`."
+    )
     email: str
     password: str = strawberry.field(description="Has to be changed at the first login.")
     role: Role = strawberry.field(description="Not above your own.")

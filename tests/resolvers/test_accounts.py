@@ -93,6 +93,14 @@ async def test_names_the_field_that_no_account_can_have(
     assert caught.value.facts["field"] == field
 
 
+async def test_the_own_address_may_be_the_name(ctx: Context) -> None:
+    email = f"{ctx.ids.secret_hex(8)}@example.com"
+    made = await accounts.register(
+        stranger(ctx), **person(ctx, username=email.title(), email=email)
+    )
+    assert (made.user.username, made.user.email) == (email.title(), email)
+
+
 @pytest.mark.parametrize("field", ["username", "email"])
 async def test_refuses_a_login_that_somebody_of_any_tenant_has(ctx: Context, field: str) -> None:
     other = await make_tenant(ctx.clock, ctx.ids)

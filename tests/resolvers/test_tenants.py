@@ -139,6 +139,9 @@ class TestCreateTenant:
             ("owner_email", "nobody"),
             ("owner_password", "short"),
             ("owner_username", "x"),
+            ("owner_username", "x y z"),
+            ("owner_username", "somebody@example.com"),
+            ("owner_email", "a b@example.com"),
         ):
             with pytest.raises(InvalidInput) as caught:
                 await make(by, name, **{field: value})
