@@ -1,4 +1,4 @@
-"""What a browser sees: GraphiQL, the REST documentation, and the files they are made of."""
+"""What a browser sees: GraphiQL, the REST documentation, /account, and the files of them."""
 
 from __future__ import annotations
 
@@ -32,9 +32,18 @@ def docs_page(request: Request) -> Response:
     return _page("docs.html")
 
 
+def account_page(request: Request) -> Response:
+    """Return the forms for those who cannot sign in yet; they need no gathered file."""
+    return HTMLResponse(load_assets().page("account.html"), headers=_HEADERS)
+
+
 def page_routes() -> list[BaseRoute]:
-    """Return the routes of the documentation and of all files; GraphiQL shares the endpoint's."""
-    return [Route("/docs", docs_page, name="docs"), Route(PATH, _asset, name="assets")]
+    """Return all routes but that of GraphiQL, which shares the endpoint's."""
+    return [
+        Route("/docs", docs_page, name="docs"),
+        Route("/account", account_page, name="account"),
+        Route(PATH, _asset, name="assets"),
+    ]
 
 
 def _page(name: str) -> Response:

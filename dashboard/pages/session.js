@@ -1,4 +1,4 @@
-// Who is signed in, in this tab only; and the form for it in the bar above both pages.
+// Who is signed in, in this tab only; and the form for it in the bar above the pages.
 
 const KEY = "fleetgraph.session";
 const LOGIN = `mutation SignIn($username: String!, $password: String!) {
@@ -96,7 +96,9 @@ function showForm(reason) {
   const username = input("User name or e-mail", "text", "username");
   const password = input("Password", "password", "current-password");
   const submit = button("Sign in", "submit");
-  form.append(problem, username, password, submit);
+  const help = document.createElement("a");
+  Object.assign(help, { href: "/account", textContent: "Forgot your password, or invited?" });
+  form.append(problem, username, password, submit, help);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     submit.disabled = true;

@@ -14,7 +14,7 @@ LINK = re.compile(r'(?:src|href)="([^"]+)"')
 IMPORT = re.compile(r'^import .* from "([^"]+)";$', re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", ["graphiql.html", "docs.html", "missing.html"])
+@pytest.mark.parametrize("page", ["graphiql.html", "docs.html", "account.html", "missing.html"])
 def test_a_page_names_files_of_this_version_only(page: str) -> None:
     require_assets()
     assets = load_assets()

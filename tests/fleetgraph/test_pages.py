@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,7 +10,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dashboard.assets import Assets, load_assets
+from dashboard.build import FILES
 from fleetgraph import pages
+from fleetgraph.app import the_catalog
 from fleetgraph.pages import graphiql_page, page_routes
 from tests.dashboard.gathered import require_assets
 
@@ -27,7 +30,10 @@ def assets() -> Assets:
     return load_assets()
 
 
-@pytest.mark.parametrize(("path", "title"), [("/graphql", "GraphQL"), ("/docs", "REST API")])
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [("/graphql", "GraphQL"), ("/docs", "REST API"), ("/account", "Account")],
+)
 def test_a_page_is_never_kept_and_loads_from_here_only(
     client: TestClient, assets: Assets, path: str, title: str
 ) -> None:
@@ -91,6 +97,36 @@ def test_says_how_to_get_the_files_when_they_were_not_gathered(
     assert "<script" not in answer.text
 
 
+def test_the_account_page_needs_no_gathered_files(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_assets()
+    ours = {name: asset for name, asset in whole.by_name.items() if name not in FILES}
+    monkeypatch.setattr(pages, "load_assets", lambda: replace(whole, by_name=ours))
+    text = client.get("/account").text
+    names = re.findall(rf'"/assets/{whole.version}/([^"]+)"', text)
+    assert "account.js" in names
+    assert set(names) <= set(ours)
+
+
+def test_the_forms_of_an_account_post_to_the_api_with_its_names(client: TestClient) -> None:
+    text = client.get("/account").text
+    forms = re.findall(r'<form method="post" action="([^"]+)"(.+?)</form>', text, re.DOTALL)
+    found = {path: set(re.findall(r' name="(\w+)"', form)) for path, form in forms}
+    for path, names in found.items():
+        (endpoint,) = (each for each in the_catalog().endpoints if each.path == path)
+        assert names == {item.name for item in endpoint.inputs}
+    assert len(found) == 3
+
+
 def test_both_pages_link_to_each_other(client: TestClient, assets: Assets) -> None:
     assert 'href="/docs"' in client.get("/graphql").text
     assert 'href="/graphql"' in client.get("/docs").text
+
+
+def test_the_account_page_and_the_bar_to_sign_in_link_to_each_other(client: TestClient) -> None:
+    text = client.get("/account").text
+    assert 'href="/graphql"' in text
+    assert 'href="/docs"' in text
+    version = load_assets().version
+    assert '"/account"' in client.get(f"/assets/{version}/session.js").text

@@ -24,6 +24,7 @@ def client(**http: Any) -> TestClient:
         ("GET", "/", 200),
         ("GET", "/health", 200),
         ("GET", "/docs", 200),
+        ("GET", "/account", 200),
         ("GET", "/graphql", 200),
         ("GET", "/openapi.json", 200),
         ("GET", "/assets/1/none.js", 404),
@@ -64,6 +65,7 @@ def test_transport_security_is_asked_for_by_the_setting() -> None:
         ("POST", "/api/v1/auth/login", "no-store"),
         ("GET", "/api/v1/none", "no-store"),
         ("GET", "/docs", "no-store"),
+        ("GET", "/account", "no-store"),
         ("GET", "/health", None),
     ],
 )

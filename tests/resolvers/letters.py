@@ -24,6 +24,13 @@ async def take_letters(ctx: Context, to: str) -> list[Mail]:
     return found
 
 
+def assert_names_the_page(letter: Mail, ctx: Context) -> None:
+    """Both forms say where the code is of use; none puts it into the address."""
+    address = f"{ctx.policy.public_url}/account"
+    assert re.findall(rf"{re.escape(address)}\S*", letter.text) == [address]
+    assert re.findall(r'href="([^"]+)"', letter.html) == [address, ctx.policy.public_url]
+
+
 def code_in(letter: Mail) -> str:
     """Return the secret that stands alone on a line, as people read it."""
     (code,) = re.findall(r"^[\w-]{43}$", letter.text, re.MULTILINE)

@@ -19,7 +19,7 @@ from resolvers import accounts, auth, passwords
 from tests.doubles import ManualClock
 from tests.factories import make_tenant, make_user
 from tests.resolvers.edge import nobody
-from tests.resolvers.letters import code_in, take_letters
+from tests.resolvers.letters import assert_names_the_page, code_in, take_letters
 from tests.resolvers.newcomers import audited, owner, person, stranger
 
 
@@ -30,6 +30,7 @@ async def test_who_was_invited_joins_with_the_role_by_the_mailed_code(ctx: Conte
     (letter,) = await take_letters(ctx, new["email"].upper())
     assert code_in(letter) == made.token
     assert "Olga Owner" in letter.text
+    assert_names_the_page(letter, ctx)
     by_invitation = stranger(ctx, Registration.INVITATION)
     signed_in = await accounts.register(by_invitation, **new, invitation_token=made.token)
     assert (signed_in.user.tenant_id, signed_in.user.role) == (ctx.tenant_id, Role.MANAGER)

@@ -21,7 +21,7 @@ from resolvers.auth import SignedIn
 from tests.doubles import ManualClock
 from tests.factories import make_user
 from tests.resolvers.edge import nobody, published
-from tests.resolvers.letters import code_in, take_letters
+from tests.resolvers.letters import assert_names_the_page, code_in, take_letters
 from tests.resolvers.newcomers import CountingLimits
 
 OLD = "correct horse battery"
@@ -75,6 +75,7 @@ async def test_a_change_ends_all_sessions_but_the_one_it_came_by(ctx: Context) -
         await passwords.confirm_password_reset(nobody(ctx), code, "a third horse's name")
     (letter,) = await take_letters(ctx, user.email)
     assert "was changed" in letter.text
+    assert_names_the_page(letter, ctx)
     assert "password_changed" in await events_of(user)
 
 
@@ -128,6 +129,7 @@ async def test_a_reset_sets_the_password_and_ends_every_session(ctx: Context) ->
     await passwords.request_password_reset(nobody(ctx), user.email.upper())
     (letter,) = await take_letters(ctx, user.email)
     assert "60 minutes" in letter.text
+    assert_names_the_page(letter, ctx)
     assert "Rita <b>Reset" in letter.text
     assert "Rita &lt;b&gt;Reset" in letter.html
     # Even by somebody who is signed in as the person.

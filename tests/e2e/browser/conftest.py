@@ -73,7 +73,10 @@ async def plant() -> AsyncIterator[Facts]:
     with open_folder() as folder:
         options = ("--port", str(port), "--mqtt-port", str(mqtt_port))
         program = Program(
-            *("up", "--demo", "3", "--data-dir", folder / "data", *options), folder=folder
+            *("up", "--demo", "3", "--data-dir", folder / "data", *options),
+            folder=folder,
+            # All visitors come from one address.
+            settings={"FLEETGRAPH_LIMIT_AUTH_PER_MINUTE": "100"},
         )
         try:
             yield Facts.of(await program.says("Simulated plant"))
