@@ -49,6 +49,7 @@ from rest_compat.endpoints import (
     names_in_path,
 )
 from rest_compat.inputs import fixed_value
+from rest_compat.labels import labels_of
 from rest_compat.mistakes import Mistake
 from rest_compat.selections import Member, members_of
 
@@ -100,6 +101,7 @@ class Binding:
             document=self.document,
             root_key=key,
             root_type=root.type,
+            labels=labels_of(self.document, inputs),
             is_idempotent=self._is_idempotent(method, auth, options),
             is_anonymous=options["anonymous"],
             body_limit_bytes=options.get("bodyLimit"),

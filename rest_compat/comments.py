@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from graphql import Node, TokenKind
 from graphql.language import Token
+
+_SENTENCE_END: Final = re.compile(r"(?<!\.[a-z])[.!?](?=\s[A-Z`\"(])")
 
 
 def comment_above(node: Node) -> str:
@@ -39,6 +44,10 @@ def comment_on_top(node: Node) -> str:
 
 
 def summary_and_description(comment: str) -> tuple[str, str]:
-    """Split documentation into its first line and the rest."""
-    first, _, rest = comment.partition("\n")
-    return first.strip(), rest.strip()
+    """Split documentation into its first sentence and the rest."""
+    first, _, rest = comment.partition("\n\n")
+    joined = " ".join(first.split())
+    end = _SENTENCE_END.search(joined)
+    if end is None:
+        return joined, rest.strip()
+    return joined[: end.end()], f"{joined[end.end() :].strip()}\n\n{rest}".strip()

@@ -174,6 +174,7 @@ class Endpoint:
         place: file, line and column of the directive.
         document: the operation and its fragments without `@rest`, ready to execute.
         missing_is_not_found: a null in the first root field means 404.
+        labels: of inputs, by the path of the argument that each fills; see labels.py.
         root_type: the GraphQL type of the first root field that reaches the body.
         is_idempotent: an Idempotency-Key is honoured.
         is_anonymous: answers only who shows no credential.
@@ -195,6 +196,7 @@ class Endpoint:
     root_key: str
     root_type: GraphQLOutputType
     missing_is_not_found: bool
+    labels: Mapping[str, str]
     is_idempotent: bool = False
     is_anonymous: bool = False
     body_limit_bytes: int | None = None

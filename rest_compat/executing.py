@@ -129,5 +129,5 @@ class Operation:
         return any(value is not None for value in answer.data.values())
 
     def _first(self, errors: Sequence[GraphQLError]) -> AppError:
-        expected = expected_error(errors[0], self._endpoint.inputs)
+        expected = expected_error(errors[0], self._endpoint)
         return expected or Unexpected(errors[0].message)

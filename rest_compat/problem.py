@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from core.errors import AppError, ErrorCode, InvalidInput
 from core.rate_limits import RateState
-from rest_compat.endpoints import Answering, Envelope, ErrorTitle, Input
+from rest_compat.endpoints import Answering, Endpoint, Envelope, ErrorTitle, Input
+from rest_compat.labels import as_called
 
 PROBLEM_JSON: Final = "application/problem+json"
 _RATE_LIMIT: Final = ("RateLimit", "X-RateLimit")
@@ -163,16 +164,19 @@ def _duration_text(seconds: int) -> str:
     return f"{seconds} second{'' if seconds == 1 else 's'}"
 
 
-def expected_error(error: GraphQLError, inputs: Iterable[Input]) -> AppError | None:
-    """Return the expected failure behind an error of the engine; None for anything else."""
+def expected_error(error: GraphQLError, endpoint: Endpoint) -> AppError | None:
+    """Return the expected failure behind an error of the engine; None for anything else.
+
+    It names inputs as the caller knows them.
+    """
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         for node in cause.nodes or ():
             if isinstance(node, VariableNode | VariableDefinitionNode):
-                return invalid_variable(cause, inputs)
+                return invalid_variable(cause, endpoint.inputs)
         cause = cause.original_error
     if isinstance(cause, AppError):
-        return cause
+        return as_called(cause, endpoint.labels)
     code = str((error.extensions or {}).get("code"))
     if code in KINDS and code != ErrorCode.INTERNAL:
         return _told(error, ErrorCode(code))

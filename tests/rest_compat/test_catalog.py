@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rest_compat.catalog import Catalog, CatalogError, load_catalog
+from rest_compat.comments import summary_and_description
 from rest_compat.endpoints import Auth, Limit, Place
 from tests.rest_compat.harness import served
 
@@ -203,3 +204,22 @@ def test_a_comment_behind_code_or_apart_documents_nothing(tmp_path: Path) -> Non
         f'# its own\nquery C @rest(get: "/c") {WHOAMI}'
     )
     assert [each.summary for each in loaded(tmp_path, text).endpoints] == ["", "", "its own"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "summary", "description"),
+    [
+        ("Make a key, which\nis shown once.", "Make a key, which is shown once.", ""),
+        (
+            "One sentence, on\ntwo lines. Another\none.\n\nMore of\nit.",
+            "One sentence, on two lines.",
+            "Another one.\n\nMore of\nit.",
+        ),
+        ("It ends. `limit` rows follow.", "It ends.", "`limit` rows follow."),
+        ("Texts, e.g. `a`, of v1.2 or so.", "Texts, e.g. `a`, of v1.2 or so.", ""),
+        ("No end\n\nRest.", "No end", "Rest."),
+        ("", "", ""),
+    ],
+)
+def test_the_first_sentence_is_the_summary(comment: str, summary: str, description: str) -> None:
+    assert summary_and_description(comment) == (summary, description)
