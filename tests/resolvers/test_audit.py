@@ -80,6 +80,7 @@ async def test_each_step_of_provisioning_is_recorded_for_the_tenant_of_the_key(
 async def test_a_used_up_key_and_a_foreign_agent_are_recorded_though_nothing_was_done(
     ctx: Context,
 ) -> None:
+    ctx = replace(ctx, remote_address=f"hall-{ctx.tenant_id}")
     key = await new_key(ctx)
     edge = Edge.make()
     await register(ctx, edge, key)

@@ -14,26 +14,13 @@ from core.context import Context
 from core.errors import InvalidInput, RateLimited, Unauthenticated
 from core.events import AccessChanged
 from core.rate_limits import RateScope, RateState
-from core.tokens import Tokens
 from models.connection import fetch
 from models.sessions import Session
 from models.users import User
 from resolvers import auth, sessions
-from tests.conftest import TEST_SECRET
 from tests.doubles import ManualClock
 from tests.resolvers.edge import nobody, published
 from tests.resolvers.signed_in import begin, is_open, token_of
-
-
-@pytest.fixture
-def clock(ctx: Context) -> ManualClock:
-    return ManualClock(ctx.clock.now())
-
-
-@pytest.fixture
-def timed(ctx: Context, clock: ManualClock) -> Context:
-    """The context of nobody, by a clock that moves when told to."""
-    return replace(nobody(ctx), clock=clock, tokens=Tokens(TEST_SECRET, clock))
 
 
 async def recorded(type_: AuditType, session_id: UUID) -> int:

@@ -10,27 +10,14 @@ import pytest
 from core.callers import Role
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
-from core.tokens import Tokens
 from models.connection import fetch
 from models.users import User
 from resolvers import auth, sessions
-from tests.conftest import TEST_SECRET
 from tests.doubles import ManualClock
 from tests.resolvers.edge import nobody, system
 from tests.resolvers.signed_in import as_, begin, begin_again, is_open, token_of
 
 PASSWORD = "correct horse battery"
-
-
-@pytest.fixture
-def clock(ctx: Context) -> ManualClock:
-    return ManualClock(ctx.clock.now())
-
-
-@pytest.fixture
-def timed(ctx: Context, clock: ManualClock) -> Context:
-    """The context of nobody, by a clock that moves when told to."""
-    return replace(nobody(ctx), clock=clock, tokens=Tokens(TEST_SECRET, clock))
 
 
 async def test_logging_out_ends_this_session_and_no_other(ctx: Context, timed: Context) -> None:
