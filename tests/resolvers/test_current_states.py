@@ -48,11 +48,6 @@ async def agent(ctx: Context) -> Agent:
     return await make_agent(ctx)
 
 
-@pytest.fixture
-def clock(ctx: Context) -> ManualClock:
-    return ManualClock(ctx.clock.now())
-
-
 class Gateway:
     """Reports as one agent, and reads what came of it."""
 
