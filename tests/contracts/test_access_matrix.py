@@ -66,6 +66,7 @@ STRICTER: dict[str, str] = {
     "Mutation.updateUser": _KEYS_REACH,
     "Mutation.deleteUser": _KEYS_REACH,
     "Mutation.revokeSession": _KEYS_REACH,
+    "Mutation.signOutUser": _KEYS_REACH,
     "Mutation.createInvitation": _KEYS_REACH,
     "Mutation.revokeInvitation": _KEYS_REACH,
     "Mutation.createTenant": _INSTALLATION,
