@@ -84,7 +84,8 @@ def _add_examples(paths: Mapping[str, JsonSchema], examples: Examples) -> None:
     for operations in paths.values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                if "schema" in parameter:
+                # Pages to try things out send examples: one that narrows would find nothing.
+                if "schema" in parameter and parameter.get("required"):
                     parameter["example"] = examples.of(parameter["schema"], parameter["name"])
             contents = [operation["requestBody"]["content"]] if "requestBody" in operation else []
             for status, response in operation["responses"].items():

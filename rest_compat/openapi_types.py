@@ -39,6 +39,7 @@ SCALARS: Final[Mapping[str, JsonSchema]] = {
     "Decimal": {"type": "string"},
     "Duration": {"type": "string"},
     "JSON": {},
+    "Long": {"type": "integer", "format": "int64"},
     "Time": {"type": "string", "format": "time"},
     "UUID": {"type": "string", "format": "uuid"},
     "Void": {"type": "null"},

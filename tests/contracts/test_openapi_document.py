@@ -25,7 +25,7 @@ def examples() -> Iterator[Any]:
     """Every place that has a schema and an example: (name, schema, example)."""
     for name, operation in operations():
         for parameter in operation["parameters"]:
-            if "$ref" not in parameter:
+            if "$ref" not in parameter and "example" in parameter:
                 where = f"{name} {parameter['name']}"
                 yield pytest.param(parameter["schema"], parameter["example"], id=where)
         contents = {"body": operation.get("requestBody", {}).get("content", {})}
@@ -57,6 +57,8 @@ def test_every_operation_is_told_whole() -> None:
         assert tags[operation["tags"][0]], name
         if "requestBody" in operation:
             assert all("example" in each for each in operation["requestBody"]["content"].values())
+        needed = [each for each in operation["parameters"] if each.get("required")]
+        assert all("example" in each for each in needed), name
         assert {"500", "503"} <= set(operation["responses"]), name
     assert DOCUMENT["servers"]
 
