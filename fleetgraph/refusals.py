@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,6 +72,7 @@ class Refusals:
         self._make_ctx = make_ctx
         self._clock = clock
         self._kinds: dict[tuple[object, ...], _Kind] = {}
+        self._per_tenant: Counter[int] = Counter()
 
     def note(self, call: RefusedCall, code: ErrorCode, message: str) -> None:
         """Count one refusal; returns at once. What is beyond the bound is only counted."""
@@ -83,7 +85,8 @@ class Refusals:
         kind = self._kinds.get(key)
         if kind is not None:
             kind.count += 1
-        elif sum(other[0] == caller.tenant_id for other in self._kinds) < KINDS_MAX:
+        elif self._per_tenant[caller.tenant_id] < KINDS_MAX:
+            self._per_tenant[caller.tenant_id] += 1
             self._kinds[key] = _Kind(call, self._clock.now(), message)
         else:
             metrics.REFUSALS_DROPPED.inc()
@@ -130,11 +133,15 @@ class Refusals:
     async def flush(self) -> None:
         """Write what was noted; while the database is away it is kept, within the bound."""
         kinds, self._kinds = self._kinds, {}
+        self._per_tenant.clear()
         for key, kind in list(kinds.items()):
             try:
                 await self._write(_TYPES[_code_in(key)], kind)
             except Unavailable:
                 self._kinds = kinds | self._kinds
+                self._per_tenant = Counter(
+                    each.first.caller.tenant_id for each in self._kinds.values()
+                )
                 _log.warning("refused calls wait for the database")
                 return
             del kinds[key]
