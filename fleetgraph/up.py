@@ -81,6 +81,10 @@ class _Up:
             else embedded_plan(settings, DerivedSecrets(secret))
         )
         port = settings.http.port or find_free_port(settings.http.host, HTTP_PORT)
+        # Letters name the address that was found.
+        settings = settings.model_copy(
+            update={"http": settings.http.model_copy(update={"port": port})}
+        )
         services = await stack.enter_async_context(
             open_services(
                 settings,

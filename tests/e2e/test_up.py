@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fleetgraph.embedded.places import SYSTEM_ROOT
@@ -155,6 +156,12 @@ async def test_takes_the_next_free_ports_and_the_data_folder_for_itself(
         assert facts.mqtt_port != 1883
         async with signed_in(facts) as cloud:
             assert await cloud.get("/health")
+        reset = {"email": "admin@example.com"}
+        async with httpx.AsyncClient(base_url=facts.url) as client:
+            (await client.post("/api/v1/auth/password/reset", json=reset)).raise_for_status()
+        outbox = folder / "data" / "outbox"
+        await until(lambda: list(outbox.glob("*.eml")), "the letter")
+        assert facts.url in next(outbox.glob("*.eml")).read_text()
         second = start("up", "--data-dir", folder / "data", *ports(), name="second")
         assert await second.ended() == 1
         assert f"in use by process {program.pid}" in second.err
