@@ -20,9 +20,10 @@ from core.callers import Role
 from core.clock import SystemClock
 from core.ids import RandomIds, secret_hash
 from core.passwords import Passwords
-from models.agents import Agent, DeviceKey
+from models.agents import Agent
+from models.device_keys import DeviceKey
 from models.users import User
-from resolvers.agents import DEVICE_KEY_PURPOSE
+from resolvers.device_callers import DEVICE_KEY_PURPOSE
 
 CLIENTS = (0, 1, 4, 16)
 SECONDS = 8.0

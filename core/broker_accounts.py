@@ -34,6 +34,7 @@ AGENT_WRITE = (
 
 AGENT_READ = (
     "agent/update",
+    "target-state",
     "jobs/notify-next",
     "jobs/start-next/accepted",
     "jobs/start-next/rejected",

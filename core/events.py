@@ -42,12 +42,49 @@ class BrokerAccountsChanged(Event, frozen=True):
     """The broker's users differ from what it was last told."""
 
 
+class BrokerMessagesChanged(Event, frozen=True):
+    """Messages to agents wait to be published."""
+
+
+class BrokerChanged(Event, frozen=True):
+    """What is known of the broker is new: its figures, or drift."""
+
+
+class AgentUpdateChanged(Event, frozen=True):
+    """An update of an agent's software has moved."""
+
+    tenant_id: int
+    agent_uuid: UUID
+    update_id: UUID
+
+
+class LogsArrived(Event, frozen=True):
+    """Log lines of an agent were committed: those with these ids, first and last."""
+
+    tenant_id: int
+    agent_uuid: UUID
+    first_id: int
+    last_id: int
+
+
 JOURNAL = Topic("journal", JournalGrew)
 TARGET_STATES = Topic("target_states", TargetStateChanged)
 ACCESS = Topic("access", AccessChanged)
 BROKER_ACCOUNTS = Topic("broker_accounts", BrokerAccountsChanged)
+BROKER_MESSAGES = Topic("broker_messages", BrokerMessagesChanged)
+BROKER = Topic("broker", BrokerChanged)
 
 
 def agents_topic(tenant_id: int) -> Topic[AgentChanged]:
     """Return the topic of one tenant's agents; the id comes from the caller, never from input."""
     return Topic(f"tenant.{tenant_id}.agents", AgentChanged)
+
+
+def agent_updates_topic(tenant_id: int) -> Topic[AgentUpdateChanged]:
+    """Return the topic of one tenant's software updates."""
+    return Topic(f"tenant.{tenant_id}.agent_updates", AgentUpdateChanged)
+
+
+def logs_topic(tenant_id: int) -> Topic[LogsArrived]:
+    """Return the topic of one tenant's log lines."""
+    return Topic(f"tenant.{tenant_id}.logs", LogsArrived)

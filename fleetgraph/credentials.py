@@ -8,9 +8,9 @@ from uuid import UUID
 from core.callers import NOBODY, Caller
 from core.context import Context
 from core.errors import Unauthenticated
-from resolvers.agents import caller_from_device_key
 from resolvers.api_keys import API_KEY_MARK, caller_from_api_key
 from resolvers.auth import caller_from_token
+from resolvers.device_callers import caller_from_device_key
 
 DEVICE_KEY_HEADER = "x-device-api-key"
 _DEVICE_KEY_PREFIX = "v2_"

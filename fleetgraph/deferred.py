@@ -18,8 +18,8 @@ from core.context import Context
 from core.errors import AppError, Unavailable
 from core.ids import secret_hash
 from fleetgraph.credentials import DEVICE_KEY_HEADER
-from resolvers.agents import DEVICE_KEY_PURPOSE, caller_from_key_digest
 from resolvers.current_states import report_state
+from resolvers.device_callers import DEVICE_KEY_PURPOSE, caller_from_key_digest
 from rest_compat.calls import Deferred
 
 _log = logging.getLogger(__name__)

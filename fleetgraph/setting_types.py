@@ -6,7 +6,7 @@ import ipaddress
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 from pydantic_settings import NoDecode
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -66,3 +66,9 @@ Origins = Annotated[Texts, AfterValidator(lambda texts: tuple(map(_origin, texts
 
 Networks = Annotated[Texts, AfterValidator(lambda texts: tuple(map(_network, texts)))]
 """IP addresses and networks."""
+
+
+class Section(BaseModel):
+    """Base of the groups of settings; a key that does not exist is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

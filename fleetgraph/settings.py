@@ -19,10 +19,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from fleetgraph.agent_settings import AgentSettings, MqttSettings
 from fleetgraph.setting_sections import (
     AccountSettings,
     AdminSettings,
-    AgentSettings,
     DatabaseSettings,
     DataSettings,
     GraphqlSettings,
@@ -30,12 +30,11 @@ from fleetgraph.setting_sections import (
     LimitSettings,
     LogSettings,
     MailSettings,
-    MqttSettings,
     RedisSettings,
     RetentionSettings,
-    Section,
     TokenSettings,
 )
+from fleetgraph.setting_types import Section
 
 PREFIX = "FLEETGRAPH_"
 FILE_VARIABLE = "FLEETGRAPH_CONFIG"

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
-from weakref import WeakKeyDictionary
 
 import orjson
-from tortoise import connections
 
 from core.clock import micros, moment_of
 from core.errors import InvalidInput
 from core.paging import OpenSlice, decode_cursor, encode_cursor
 from models.agents import Agent
-from models.connection import fetch, json_text, rows_connection
-from models.timeseries.partitions import ensure_partitions
+from models.connection import fetch, json_text
 
 ROW_EVERY: Final = timedelta(seconds=10)
 """However often an agent reports, there is one row for each such interval: the first report's."""
@@ -72,22 +69,6 @@ class MetricsPoint:
     cpu_temp: float | None
     memory_usage: float | None
     storage_usage: float | None
-
-
-_open_days: WeakKeyDictionary[object, set[date]] = WeakKeyDictionary()
-
-
-async def open_metrics_day(now: datetime) -> None:
-    """Make the partition that holds `now`; no statement when this process has seen it before.
-
-    Outside the unit of work that writes, as attaching a partition locks the table.
-    """
-    days = _open_days.setdefault(connections.get("default"), set())
-    day = now.astimezone(UTC).date()
-    if day not in days:
-        async with rows_connection() as connection:
-            await ensure_partitions(connection, "agent_metric", [now])
-        days.add(day)
 
 
 async def append_agent_metrics(

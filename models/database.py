@@ -19,6 +19,7 @@ ROW_MODULES = [
     "models.tenants",
     "models.users",
     "models.agents",
+    "models.device_keys",
     "models.provisioning",
     "models.target_states",
     "models.current_states",

@@ -1,4 +1,4 @@
-"""Agents: who they are, whether they are there, and whose key it is that calls."""
+"""Agents: who they are, and whether they are there."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from uuid import UUID
 
 from core.access import Permission, allow
 from core.audit import AuditType, agent_entry
-from core.callers import Caller, Role
+from core.callers import Role
 from core.context import Context
-from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from core.errors import InvalidInput, NotFound
 from core.events import AgentChanged, agents_topic
-from core.ids import secret_hash
 from core.mqtt_topics import decode_tenant_id
 from core.paging import Slice, page_size
 from models import liveness
 from models.agent_lists import BY_NAME, AgentFilter, AgentSort, agents_at, page_of_agents
-from models.agents import Agent, AgentIdentity, find_identity, find_key_holder
+from models.agents import Agent, AgentIdentity, find_identity
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.gathering import Gathering
 from resolvers.memories import Memory
@@ -33,7 +32,6 @@ SEEN_SECONDS: Final = 15
 IDENTITY_SECONDS: Final = 60
 UNKNOWN_SECONDS: Final = 5
 PAGE_MAX: Final = 1_000_000
-DEVICE_KEY_PURPOSE: Final = "device-key"
 
 _seen: Memory[int, None] = Memory(entries_max=100_000)
 _identities: Memory[tuple[UUID, UUID], AgentIdentity | None] = Memory(entries_max=100_000)
@@ -97,24 +95,6 @@ async def page_agents(
     with database_errors():
         items, total = await agents_at(ctx.tenant_id, wanted, sort, (page - 1) * limit, limit)
     return AgentPage(items, total, page, limit)
-
-
-@allow(Permission.PUBLIC)
-async def caller_from_device_key(ctx: Context, key: str, *, uuid: UUID | None) -> Caller:
-    """Return the agent behind a device key; with one statement, so that revocation bites at once.
-
-    Raises Unauthenticated for an unknown key, and Forbidden for a deactivated agent, a key whose
-    agent has not proven itself yet, and an agent other than `uuid`.
-    """
-    if not key:
-        raise Unauthenticated("A device key is required")
-    return await _caller_of_digest(secret_hash(DEVICE_KEY_PURPOSE, key), uuid)
-
-
-@allow(Permission.SYSTEM)
-async def caller_from_key_digest(ctx: Context, digest: bytes) -> Caller:
-    """Return the same for the stored digest of a key: for work that was put off and kept no key."""
-    return await _caller_of_digest(digest, None)
 
 
 @allow(Permission.AGENT_SELF, Permission.SYSTEM)
@@ -224,27 +204,6 @@ async def _fetch_agents(tenant_id: int, uuids: Collection[UUID]) -> dict[UUID, A
 
 
 _agents = Gathering(_fetch_agents)
-
-
-async def _caller_of_digest(digest: bytes, uuid: UUID | None) -> Caller:
-    with database_errors():
-        holder = await find_key_holder(digest)
-    if holder is None:
-        raise Unauthenticated("The device key is not valid")
-    if uuid is not None and uuid != holder.agent_uuid:
-        raise Forbidden("The device key belongs to another agent")
-    if not holder.is_active:
-        raise Forbidden("This agent is deactivated")
-    if not holder.is_proven:
-        raise Forbidden("This agent has not completed its key exchange")
-    return Caller(
-        Role.AGENT,
-        holder.tenant_id,
-        agent_id=holder.agent_id,
-        agent_uuid=holder.agent_uuid,
-        device_key_id=holder.key_id,
-        device_key_superseded=holder.is_superseded,
-    )
 
 
 def _tell(work: Work, transitions: Sequence[liveness.Transition], type_: AuditType) -> None:

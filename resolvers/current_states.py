@@ -13,11 +13,13 @@ from core.context import Context
 from core.errors import NotFound
 from core.events import AgentChanged, agents_topic
 from core.state_reports import StateReport, parse_state_report
-from models.agent_metrics import append_agent_metrics, open_metrics_day
+from models.agent_metrics import append_agent_metrics
 from models.agents import Agent
 from models.current_states import CurrentState
+from models.open_days import open_day
 from models.state_merging import Merged, merge_metrics, merge_report
 from models.unit_of_work import Work, database_errors, unit_of_work
+from resolvers.endpoint_sync import note_report
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id
 
@@ -44,6 +46,8 @@ async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt",
         merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, now)
         if has_figures:
             await _keep_figures(ctx, report, now)
+        if not report.is_replay:
+            await note_report(ctx, work, own_agent_id(ctx), report)
         _tell(ctx, work, merged, is_live=not report.is_replay)
 
 
@@ -83,7 +87,7 @@ def _parsed(ctx: Context, body: object) -> StateReport:
 
 async def _open_day(now: datetime) -> None:
     with database_errors():
-        await open_metrics_day(now)
+        await open_day("agent_metric", now)
 
 
 async def _keep_figures(ctx: Context, report: StateReport, now: datetime) -> None:

@@ -32,20 +32,17 @@ from core.public_keys import is_signed_by, read_public_key, read_signature
 from core.registrations import Registration
 from models.agents import (
     Agent,
-    KeyHolder,
     ProvisioningState,
-    find_key_holder,
     lock_registration,
-    prove_device_key,
-    put_device_key,
 )
+from models.device_keys import KeyHolder, find_key_holder, prove_device_key, put_device_key
 from models.fleets import hold_fleet
 from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys, take_use
 from models.target_states import put_first_state
 from models.tenants import get_tenant
 from models.unit_of_work import Work, database_errors, unit_of_work
-from resolvers.agents import DEVICE_KEY_PURPOSE
 from resolvers.broker_credentials import BrokerCredentials, broker_credentials, open_broker_account
+from resolvers.device_callers import DEVICE_KEY_PURPOSE
 from resolvers.provisioning_record import (
     exchanged,
     key_made,

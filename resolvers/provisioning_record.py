@@ -19,8 +19,9 @@ from core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from models.agents import Agent, find_key_holder
+from models.agents import Agent
 from models.audit import append_audit
+from models.device_keys import find_key_holder
 from models.provisioning import ProvisioningKey, find_provisioning_key
 from models.unit_of_work import database_errors
 from resolvers.memories import Memory

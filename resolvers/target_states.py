@@ -9,19 +9,17 @@ from typing import Any
 from uuid import UUID
 
 from core.access import Permission, allow
-from core.audit import AuditType, agent_entry
 from core.callers import Role
 from core.context import Context
 from core.default_states import with_both_intervals
-from core.errors import NotFound, PreconditionFailed, Unavailable
-from core.etag import state_etag
-from core.events import TARGET_STATES, AgentChanged, TargetStateChanged, agents_topic
+from core.errors import NotFound, Unavailable
 from core.target_documents import checked_document
-from models.agents import Agent
+from models.agents import Agent, lock_agent
 from models.target_states import TargetState
 from models.unit_of_work import database_errors, unit_of_work
 from resolvers.agents import mark_seen
 from resolvers.own_agent import own_agent_id, require_readable
+from resolvers.target_changes import EMPTY_ETAG, Document, change_target_state, empty_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ async def get_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
     with database_errors():
         agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
         state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first()
-    return state or _empty(agent)
+    return state or empty_state(agent)
 
 
 @allow(Permission.DEVICE_READ, Permission.AGENT_SELF)
@@ -73,13 +71,13 @@ async def set_target_state(
     InvalidInput with the path of what is wrong, PayloadTooLarge.
     """
     keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
-    return await _replace(ctx, agent_uuid, keyed, settings, if_version)
+    return await _replace(ctx, agent_uuid, Document(keyed, settings), if_version)
 
 
 @allow(Permission.DEVICE_WRITE)
 async def clear_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
     """Empty an agent's target state. Agents keep their endpoints when the list is empty."""
-    return await _replace(ctx, agent_uuid, {}, {}, None)
+    return await _replace(ctx, agent_uuid, Document({}, {}), None)
 
 
 @allow(Permission.AGENT_SELF)
@@ -102,58 +100,14 @@ async def poll_target_state(ctx: Context, agent_uuid: UUID) -> DeviceState:
         "needs_deployment": False,
         "last_deployed_at": state.updated_at.isoformat() if state else None,
     }
-    return DeviceState(state.etag if state else _EMPTY_ETAG, {str(agent_uuid): document})
+    return DeviceState(state.etag if state else EMPTY_ETAG, {str(agent_uuid): document})
 
 
 async def _replace(
-    ctx: Context,
-    agent_uuid: UUID,
-    apps: dict[str, Any],
-    config: dict[str, Any],
-    if_version: int | None,
+    ctx: Context, agent_uuid: UUID, document: Document, if_version: int | None
 ) -> TargetState:
     async with unit_of_work(ctx) as work:
-        # The agent's row is the lock: a target state that was never set has none.
-        agent = await Agent.of(ctx.tenant_id, uuid=agent_uuid).select_for_update().first()
-        if agent is None:
-            raise NotFound("agent", agent_uuid)
-        state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first() or _empty(agent)
-        if if_version is not None and if_version != state.version:
-            raise PreconditionFailed(
-                f"The target state has version {state.version}, not {if_version}",
-                version=state.version,
-            )
-        before = _told(state)
-        state.version += 1
-        state.apps, state.config = apps, config
-        state.etag = state_etag(apps, config)
-        state.updated_at = ctx.clock.now()
-        state.updated_by = ctx.caller.user_id
-        await state.save()
-        entry = agent_entry(
-            AuditType.DEVICE_CONFIG_UPDATE, agent_uuid, before=before, after=_told(state)
+        agent = await lock_agent(ctx.tenant_id, agent_uuid)
+        return await change_target_state(
+            ctx, work, agent, lambda _: document, if_version=if_version
         )
-        work.record(entry)
-        work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, agent_uuid))
-        work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent_uuid))
-    return state
-
-
-def _told(state: TargetState) -> dict[str, object]:
-    names = ("version", "etag", "apps", "config")
-    return {name: getattr(state, name) for name in names}
-
-
-def _empty(agent: Agent) -> TargetState:
-    return TargetState(
-        tenant_id=agent.tenant_id,
-        agent_id=agent.id,
-        version=1,
-        apps={},
-        config={},
-        etag=_EMPTY_ETAG,
-        updated_at=agent.created_at,
-    )
-
-
-_EMPTY_ETAG = state_etag({}, {})

@@ -11,23 +11,32 @@ from strawberry.types.execution import ExecutionContext
 
 from schema.accounts import AccountMutation, AccountQuery
 from schema.agent_metrics import AgentMetricsQuery
+from schema.agent_updates import AgentUpdateMutation, AgentUpdateQuery, AgentUpdateSubscription
 from schema.agents import AgentQuery, AgentSubscription
 from schema.api_keys import ApiKeyMutation, ApiKeyQuery
 from schema.audit import AuditQuery, AuditSubscription
 from schema.auth import AuthMutation, AuthQuery
+from schema.broker_accounts import BrokerAccountMutation, BrokerAccountQuery
+from schema.broker_drift import BrokerDriftQuery
+from schema.broker_view import BrokerViewQuery, BrokerViewSubscription
 from schema.context import GraphQLContext
 from schema.current_states import CurrentStateMutation, CurrentStateQuery
+from schema.device_keys import DeviceKeyMutation, DeviceKeyQuery
 from schema.device_logs import DeviceLogMutation, DeviceLogQuery
 from schema.enums import Names
 from schema.errors import present
 from schema.fleets import FleetMutation, FleetQuery
 from schema.history import HistoryQuery
+from schema.log_tail import LogTailSubscription
 from schema.provisioning import ProvisioningMutation
 from schema.provisioning_keys import ProvisioningKeyMutation, ProvisioningKeyQuery
 from schema.readings import ReadingQuery, ReadingSubscription
 from schema.register import RegisterMutation, RegisterQuery
 from schema.scalars import SCALARS
+from schema.sensors import SensorMutation, SensorQuery
 from schema.sessions import SessionMutation, SessionQuery
+from schema.state_history import StateHistoryQuery
+from schema.target_history import TargetHistoryMutation, TargetHistoryQuery
 from schema.target_states import TargetStateMutation, TargetStateQuery
 from schema.tenants import TenantMutation, TenantQuery
 from schema.users import UserMutation, UserQuery
@@ -52,6 +61,14 @@ class Query(
     RegisterQuery,
     AgentMetricsQuery,
     DeviceLogQuery,
+    AgentUpdateQuery,
+    BrokerAccountQuery,
+    BrokerDriftQuery,
+    BrokerViewQuery,
+    DeviceKeyQuery,
+    SensorQuery,
+    StateHistoryQuery,
+    TargetHistoryQuery,
 ):
     """What can be asked."""
 
@@ -71,12 +88,24 @@ class Mutation(
     TenantMutation,
     FleetMutation,
     RegisterMutation,
+    AgentUpdateMutation,
+    BrokerAccountMutation,
+    DeviceKeyMutation,
+    SensorMutation,
+    TargetHistoryMutation,
 ):
     """What can be changed."""
 
 
 @strawberry.type
-class Subscription(ReadingSubscription, AgentSubscription, AuditSubscription):
+class Subscription(
+    ReadingSubscription,
+    AgentSubscription,
+    AuditSubscription,
+    AgentUpdateSubscription,
+    BrokerViewSubscription,
+    LogTailSubscription,
+):
     """What can be followed."""
 
 

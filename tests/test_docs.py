@@ -127,7 +127,9 @@ def test_the_pages_name_every_command() -> None:
 def test_the_example_of_an_endpoint_is_the_real_one() -> None:
     blocks = re.findall(r"```(\w+)\n(.*?)```", page("adding-an-endpoint.md"), re.DOTALL)
     operation = next(code for language, code in blocks if language == "graphql")
-    assert operation in (ROOT / "rest_compat/operations/states.graphql").read_text(encoding="utf-8")
+    assert operation in (ROOT / "rest_compat/operations/target_states.graphql").read_text(
+        encoding="utf-8"
+    )
     python = "".join(
         (ROOT / name).read_text(encoding="utf-8")
         for name in ("resolvers/target_states.py", "schema/target_states.py")

@@ -12,7 +12,13 @@ from models.base import GlobalModel, TenantModel
 from models.database import DatabaseUrl, open_pool
 from tests.source import ROOT, dotted, product, tree
 
-TENANTLESS_TABLES = {"tenant", "heartbeat", "journal_horizon", "tortoise_migrations"}
+TENANTLESS_TABLES = {
+    "tenant",
+    "heartbeat",
+    "broker_status",
+    "journal_horizon",
+    "tortoise_migrations",
+}
 """Tables of the installation itself."""
 
 SQL_OVER_TENANTS = {

@@ -39,6 +39,7 @@ LIBRARIES = {
         "workers/ingest.py",  # a counter's type
     ),
     "pydantic": (
+        "fleetgraph/agent_settings.py",
         "fleetgraph/settings.py",
         "fleetgraph/setting_sections.py",
         "fleetgraph/setting_types.py",

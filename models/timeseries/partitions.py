@@ -14,6 +14,8 @@ WIDTHS: dict[str, timedelta] = {
     "reading_text": DAY,
     "device_log": DAY,
     "agent_metric": DAY,
+    "endpoint_health_history": DAY,
+    "state_history": DAY,
     "journal": HOUR,
 }
 _DETACH_SECONDS_MAX = 3600.0

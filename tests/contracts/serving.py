@@ -29,11 +29,12 @@ from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.rest_limits import rest_limiter
 from fleetgraph.server import uvicorn_config
 from fleetgraph.setting_sections import GraphqlSettings
-from models.agents import Agent, DeviceKey
+from models.agents import Agent
+from models.device_keys import DeviceKey
 from models.unit_of_work import unit_of_work
 from models.users import User
-from resolvers.agents import DEVICE_KEY_PURPOSE
 from resolvers.auth import SignedIn
+from resolvers.device_callers import DEVICE_KEY_PURPOSE
 from rest_compat.adapter import build_routes
 from rest_compat.calls import Deferred
 from schema.context import GraphQLContext

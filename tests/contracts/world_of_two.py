@@ -20,8 +20,10 @@ from models.current_states import CurrentState
 from models.fleets import Fleet, FleetType
 from models.invitations import Invitation
 from models.mqtt_accounts import put_account
+from models.open_days import open_day
 from models.password_resets import put_password_reset
 from models.target_states import TargetState
+from models.timeseries.partitions import WIDTHS
 from models.users import User
 from resolvers.accounts import create_invitation
 from resolvers.agent_events import record_agent_event
@@ -236,4 +238,6 @@ async def _rest(ctx: Context, agent: Agent, spare: User, mark: str) -> None:
         "user_id": spare.id,
     }
     for table in await tenant_rows.empty_tables(ctx.tenant_id):
+        if table in WIDTHS:
+            await open_day(table, ctx.clock.now())
         await tenant_rows.fill(table, known, mark, ctx.clock.now(), ctx.ids)

@@ -11,8 +11,9 @@ from core.context import Context
 from core.events import AccessChanged
 from fleetgraph.credentials import caller_of
 from fleetgraph.presence import Presence
-from models.agents import Agent, DeviceKey
+from models.agents import Agent
 from models.api_keys import ApiKey
+from models.device_keys import DeviceKey
 from models.sessions import Session
 from models.users import User
 from resolvers.api_keys import create_api_key

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Rows = list[Mapping[str, Any]]
 Ask = Callable[..., Awaitable[Any]]
 
-UNFENCED = {"tenant", "heartbeat", "journal_horizon", "tortoise_migrations"}
+UNFENCED = {"tenant", "heartbeat", "broker_status", "journal_horizon", "tortoise_migrations"}
 """What belongs to no tenant; a tenant's own row is a name, looked up by everybody's requests."""
 
 

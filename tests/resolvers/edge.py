@@ -14,7 +14,7 @@ from core.callers import NOBODY, Caller, Role, system_caller
 from core.context import Context
 from core.registrations import Registration
 from models.agents import Agent
-from resolvers import agents, provisioning
+from resolvers import device_callers, provisioning
 from tests.doubles import RecordingBus
 
 
@@ -115,5 +115,7 @@ async def provision(ctx: Context, edge: Edge | None = None) -> tuple[Edge, Agent
 
 
 async def caller_of(ctx: Context, edge: Edge) -> Context:
-    caller = await agents.caller_from_device_key(nobody(ctx), edge.device_key, uuid=edge.uuid)
+    caller = await device_callers.caller_from_device_key(
+        nobody(ctx), edge.device_key, uuid=edge.uuid
+    )
     return ctx.acting_as(caller)

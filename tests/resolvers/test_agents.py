@@ -14,7 +14,7 @@ from core.mqtt_topics import encode_id
 from core.paging import encode_cursor
 from models.agents import Agent
 from models.tenants import Tenant
-from resolvers import agents
+from resolvers import agents, device_callers
 from resolvers.agents import AgentFilter
 from tests.doubles import ManualClock, RecordingBus
 from tests.factories import make_agent, make_tenant
@@ -137,7 +137,9 @@ class TestDeviceKeys:
     async def test_names_the_agent(self, ctx: Context) -> None:
         edge, agent = await provision(ctx)
         for uuid in (edge.uuid, None):
-            caller = await agents.caller_from_device_key(nobody(ctx), edge.device_key, uuid=uuid)
+            caller = await device_callers.caller_from_device_key(
+                nobody(ctx), edge.device_key, uuid=uuid
+            )
             assert (caller.tenant_id, caller.agent_id) == (ctx.tenant_id, agent.id)
             assert caller.agent_uuid == edge.uuid
             assert caller.device_key_id is not None
@@ -145,21 +147,23 @@ class TestDeviceKeys:
     async def test_the_system_finds_the_agent_by_a_digest_it_kept(self, ctx: Context) -> None:
         edge, _ = await provision(ctx)
         digest = secret_hash("device-key", edge.device_key)
-        caller = await agents.caller_from_key_digest(system(ctx), digest)
+        caller = await device_callers.caller_from_key_digest(system(ctx), digest)
         assert caller == (await caller_of(ctx, edge)).caller
         with pytest.raises(Unauthenticated):
-            await agents.caller_from_key_digest(system(ctx), b"")
+            await device_callers.caller_from_key_digest(system(ctx), b"")
 
     @pytest.mark.parametrize("key", ["", "v2_nothing", "\x00"])
     async def test_refuses_an_unknown_key(self, ctx: Context, key: str) -> None:
         with pytest.raises(Unauthenticated):
-            await agents.caller_from_device_key(nobody(ctx), key, uuid=None)
+            await device_callers.caller_from_device_key(nobody(ctx), key, uuid=None)
 
     async def test_refuses_another_agents_uuid(self, ctx: Context) -> None:
         edge, _ = await provision(ctx)
         other, _ = await provision(ctx)
         with pytest.raises(Forbidden):
-            await agents.caller_from_device_key(nobody(ctx), edge.device_key, uuid=other.uuid)
+            await device_callers.caller_from_device_key(
+                nobody(ctx), edge.device_key, uuid=other.uuid
+            )
 
     async def test_deactivation_bites_at_once(self, ctx: Context) -> None:
         edge, agent = await provision(ctx)

@@ -17,6 +17,7 @@ from resolvers import (
     api_keys,
     auth,
     current_states,
+    device_callers,
     device_logs,
     mqtt_accounts,
     provisioning,
@@ -59,7 +60,9 @@ CALLS: dict[str, Call] = {
     ),
     "login": lambda me: auth.login(nobody(me), "a", "b"),
     "list_agents": lambda me: agents.list_agents(owner(me), agents.AgentFilter(), 1, None),
-    "caller_from_device_key": lambda me: agents.caller_from_device_key(nobody(me), "x", uuid=None),
+    "caller_from_device_key": lambda me: device_callers.caller_from_device_key(
+        nobody(me), "x", uuid=None
+    ),
     "mark_seen": lambda me: agents.mark_seen(me, []),
     "sweep_offline": lambda me: agents.sweep_offline(system(me)),
     "list_session_drops": lambda me: agents.list_session_drops(system(me), 5),

@@ -25,12 +25,20 @@ from core.etag import state_etag
 from core.events import BrokerAccountsChanged
 from core.ids import RandomIds, secret_hash
 from core.registrations import Registration
-from models.agents import Agent, DeviceKey, ProvisioningState
+from models.agents import Agent, ProvisioningState
+from models.device_keys import DeviceKey
 from models.mqtt_accounts import MqttAccount
 from models.provisioning import ProvisioningKey
 from models.target_states import TargetState
 from models.tenants import Tenant
-from resolvers import agents, device_logs, mqtt_accounts, provisioning, target_states
+from resolvers import (
+    agents,
+    device_callers,
+    device_logs,
+    mqtt_accounts,
+    provisioning,
+    target_states,
+)
 from tests.doubles import ManualClock
 from tests.resolvers.edge import (
     Edge,
@@ -94,7 +102,9 @@ class TestKeyExchange:
         edge = Edge.make()
         registered = await register(ctx, edge)
         with pytest.raises(Forbidden, match="key exchange"):
-            await agents.caller_from_device_key(nobody(ctx), edge.device_key, uuid=edge.uuid)
+            await device_callers.caller_from_device_key(
+                nobody(ctx), edge.device_key, uuid=edge.uuid
+            )
         accounts = await mqtt_accounts.list_broker_accounts(system(ctx))
         assert registered.broker.username not in {account.username for account in accounts}
         tenant = await Tenant.get(id=ctx.tenant_id)

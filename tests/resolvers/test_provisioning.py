@@ -12,19 +12,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from core.context import Context
-from core.errors import (
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    LimitReached,
-    Unauthenticated,
-)
+from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, Unauthenticated
 from core.events import AgentChanged
 from core.ids import secret_hash
 from core.mqtt_topics import encode_id
 from core.paging import encode_cursor
 from core.policy import BrokerAddress, Policy
-from models.agents import Agent, DeviceKey, ProvisioningState
+from models.agents import Agent, ProvisioningState
+from models.device_keys import DeviceKey
 from models.provisioning import ProvisioningKey
 from models.tenants import Tenant
 from resolvers import provisioning

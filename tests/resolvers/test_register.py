@@ -10,8 +10,9 @@ from core.audit import AuditType
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from core.events import AccessChanged, AgentChanged, BrokerAccountsChanged
-from models.agents import Agent, DeviceKey
+from models.agents import Agent
 from models.connection import fetch
+from models.device_keys import DeviceKey
 from models.mqtt_accounts import MqttAccount
 from models.target_states import TargetState
 from models.tenants import Tenant

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 from core.context import Context
-from models.agent_metrics import append_agent_metrics, open_metrics_day
+from models.agent_metrics import append_agent_metrics
+from models.open_days import open_day
 from resolvers.device_logs import upload_logs
 from tests.factories import make_agent
 from tests.schema.asking import as_agent
@@ -18,7 +19,7 @@ async def _figures(ctx: Context, number: int) -> dict[str, Any]:
     agent, now = await make_agent(ctx), ctx.clock.now()
     for at in range(1, number + 1):
         moment = now - timedelta(minutes=at)
-        await open_metrics_day(moment)
+        await open_day("agent_metric", moment)
         processes = [{"name": "made-up"}]
         await append_agent_metrics(agent.tenant_id, agent.id, {"cpu_usage": 1}, processes, moment)
     return {"u": str(agent.uuid)}

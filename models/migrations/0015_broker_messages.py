@@ -1,0 +1,33 @@
+"""Messages to agents that the broker is to have."""
+
+from tortoise import migrations
+from tortoise.migrations import operations as ops
+
+_FORWARD = """
+create table broker_message (
+    tenant_id int not null,
+    agent_id int not null,
+    channel varchar(100) not null,
+    payload bytea not null,
+    revision bigint not null,
+    published_revision bigint not null default 0,
+    changed_at timestamptz not null,
+    primary key (tenant_id, agent_id, channel)
+);
+create index broker_message_waiting on broker_message (changed_at)
+    where published_revision < revision;
+
+select raise_fence('broker_message');
+"""
+
+_BACKWARD = """
+drop table broker_message;
+"""
+
+
+class Migration(migrations.Migration):
+    """The outbox of everything that is published to agents."""
+
+    dependencies = [("models", "0014_log_drops")]
+
+    operations = [ops.RunSQL(_FORWARD, reverse_sql=_BACKWARD)]
