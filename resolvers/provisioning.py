@@ -185,7 +185,7 @@ async def register_agent(
         challenge = _renew_challenge(ctx, agent, now)
         await agent.save()
         if not await put_device_key(agent.tenant_id, agent.id, device_key_hash, now):
-            raise Conflict("deviceApiKey belongs to another agent; let this agent make a new one")
+            raise Conflict("deviceApiKey is taken, or was revoked; let this agent make a new one")
         tenant = await get_tenant(agent.tenant_id)
     broker = broker_credentials(ctx, tenant, agent, device_key_hash, reached_host)
     return RegisteredAgent(agent, tenant.uuid, challenge.challenge, broker)
