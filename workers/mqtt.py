@@ -16,12 +16,14 @@ from gmqtt.mqtt.handler import MQTTConnectError
 
 from core import metrics
 from core.errors import Unavailable
+from workers.acknowledgements import Acknowledgements
 
 _log = logging.getLogger(__name__)
 
 CONNECT_SECONDS_MAX = 10
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 HEALTHY_SECONDS = 10.0
+PUBLISH_SECONDS_MAX = 10
 SESSION_EXPIRY_SECONDS = 7 * 86_400
 """How long the broker keeps messages for us while we are away."""
 
@@ -57,14 +59,36 @@ class BrokerEndpoint:
         return ssl.create_default_context(cadata=self.ca_cert) if self.tls else False
 
 
-class BrokerLink:
-    """Receives messages with acknowledgement after the handler, and pushes back when told to."""
+async def ignore(topic: str, payload: bytes, retained: bool) -> None:
+    """Take a message and do nothing: for a link that only publishes."""
 
-    def __init__(self, endpoint: BrokerEndpoint, filters: Sequence[str], handler: Handler) -> None:
+
+class BrokerLink:
+    """Receives messages with acknowledgement after the handler, and pushes back when told to.
+
+    Without `durable` the broker forgets us while we are away, and the gauge of the connection,
+    which is about the link that receives what agents say, does not heed this one.
+
+    Attributes:
+        connected: set while there is a connection.
+        connections: how many there have been; each may be to a broker that has forgotten all.
+    """
+
+    def __init__(
+        self,
+        endpoint: BrokerEndpoint,
+        filters: Sequence[str] = (),
+        handler: Handler = ignore,
+        *,
+        durable: bool = True,
+    ) -> None:
+        self.connections = 0
         self._endpoint = endpoint
         self._filters = filters
         self._handler = handler
+        self._durable = durable
         self._client: Any = None
+        self._acknowledgements = Acknowledgements()
         self._paused = False
         self._handling = 0
         self._crowded = False
@@ -92,12 +116,37 @@ class BrokerLink:
                         _log.warning("no broker at %s:%s, trying on: %s", *self._where, error)
                     failures += 1
                 finally:
-                    self.connected.clear()
-                    metrics.BROKER_CONNECTED.set(0)
+                    self._show(connected=False)
+                    self._acknowledgements.lose()
                     await self._close()
                 await asyncio.sleep(BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)])
         finally:
             await self._close()
+
+    async def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False
+    ) -> None:
+        """Send a message; with QoS 1 returns once the broker has it. Raises Unavailable.
+
+        What it raises for may have arrived all the same. MQTT tells nobody of a missing right.
+        """
+        client = self._client
+        if client is None or not self.connected.is_set():
+            raise Unavailable("broker")
+        acknowledgements = self._acknowledgements
+        try:
+            client.publish(topic, payload, qos=qos, retain=retain)
+        except OverflowError:  # every packet number is in use
+            raise Unavailable("broker") from None
+        if qos == 0:
+            return
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS_MAX):
+                arrived = await acknowledgements.of_newest()
+        except TimeoutError:
+            arrived = False
+        if not arrived:
+            raise Unavailable("broker")
 
     def pause(self) -> None:
         """Stop reading from the socket, so that the broker queues instead of us."""
@@ -119,11 +168,13 @@ class BrokerLink:
             "session_expiry_interval": SESSION_EXPIRY_SECONDS,
             "receive_maximum": HANDLING_MAX,
         }
+        self._acknowledgements = Acknowledgements()
         client = Client(
             endpoint.client_id,
-            clean_session=False,
+            clean_session=not self._durable,
             optimistic_acknowledgement=False,
-            **(properties if endpoint.mqtt5 else {}),
+            persistent_storage=self._acknowledgements,
+            **(properties if endpoint.mqtt5 and self._durable else {}),
         )
         # Below -1 the library's own reconnecting is off; ours also outlives refusals.
         client.set_config({"reconnect_retries": -2, "reconnect_delay": 0})
@@ -133,13 +184,22 @@ class BrokerLink:
         client.on_connect = self._on_connect
         self._client = client
         await _open(client, endpoint)
-        self.connected.set()
-        metrics.BROKER_CONNECTED.set(1)
+        self.connections += 1
+        self._show(connected=True)
         self._apply_pause()
+
+    def _show(self, *, connected: bool) -> None:
+        if connected:
+            self.connected.set()
+        else:
+            self.connected.clear()
+        if self._durable:
+            metrics.BROKER_CONNECTED.set(connected)
 
     def _on_connect(self, client: Any, *_: object) -> None:
         # The library does not subscribe again by itself.
-        client.subscribe([Subscription(name, qos=1) for name in self._filters])
+        if self._filters:
+            client.subscribe([Subscription(name, qos=1) for name in self._filters])
 
     async def _on_message(
         self, client: Any, topic: str | bytes, payload: bytes, qos: int, properties: dict[str, Any]
