@@ -33,7 +33,7 @@ from fleetgraph.working import make_workers
 from models.database import DatabaseUrl, migrate
 from models.tenants import Tenant
 from resolvers.mqtt_accounts import list_broker_accounts
-from resolvers.provisioning import create_provisioning_key
+from resolvers.provisioning_keys import create_provisioning_key
 from workers.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)

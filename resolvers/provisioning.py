@@ -9,16 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 from uuid import UUID
 
-from tortoise.exceptions import IntegrityError
-
 from core.access import Permission, allow
-from core.callers import Role
 from core.context import Context
 from core.default_states import default_config
-from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound, Unauthenticated
+from core.errors import Conflict, Forbidden, LimitReached, Unauthenticated
 from core.etag import state_etag
 from core.events import (
     TARGET_STATES,
@@ -27,7 +23,6 @@ from core.events import (
     agents_topic,
 )
 from core.ids import secret_hash
-from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.public_keys import is_signed_by, read_public_key, read_signature
 from core.registrations import Registration
 from models.agents import (
@@ -37,35 +32,21 @@ from models.agents import (
 )
 from models.device_keys import KeyHolder, find_key_holder, prove_device_key, put_device_key
 from models.fleets import hold_fleet
-from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys, take_use
+from models.provisioning import ProvisioningKey, find_provisioning_key, take_use
 from models.target_states import put_first_state
 from models.tenants import get_tenant
-from models.unit_of_work import Work, database_errors, unit_of_work
+from models.unit_of_work import Work, unit_of_work
 from resolvers.broker_credentials import BrokerCredentials, broker_credentials, open_broker_account
 from resolvers.device_callers import DEVICE_KEY_PURPOSE
+from resolvers.provisioning_keys import PROVISIONING_KEY_PURPOSE
 from resolvers.provisioning_record import (
     exchanged,
-    key_made,
     let_in,
     recording_exchange,
     recording_registration,
 )
 
 __all__ = ["BrokerCredentials", "Registration"]
-
-PROVISIONING_KEY_PURPOSE: Final = "provisioning-key"
-AGENTS_MAX: Final = 10_000
-EXPIRES_DAYS_MAX: Final = 3_650
-DESCRIPTION_CHARS_MAX: Final = 500
-KEY_CHARS_MAX: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class NewProvisioningKey:
-    """A key at the only moment at which its text is known."""
-
-    row: ProvisioningKey
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,61 +65,6 @@ class Challenge:
 
     challenge: str
     expires_at: datetime
-
-
-@allow(Permission.PROVISIONING_MANAGE, Permission.SYSTEM)
-async def create_provisioning_key(
-    ctx: Context,
-    *,
-    description: str = "",
-    agents_max: int = 1,
-    expires_in_days: int = 365,
-    fleet_uuid: UUID | None = None,
-    key: str | None = None,
-) -> NewProvisioningKey:
-    """Make a key for `agents_max` agents, one unless told otherwise; its text is shown only here.
-
-    Only the system may bring its own text; bringing the same again returns the first row.
-    """
-    _between(agents_max, "agentsMax", AGENTS_MAX)
-    _between(expires_in_days, "expiresInDays", EXPIRES_DAYS_MAX)
-    if len(description) > DESCRIPTION_CHARS_MAX or "\x00" in description:
-        raise InvalidInput("description", f"must have at most {DESCRIPTION_CHARS_MAX} characters")
-    if key is not None and ctx.caller.role is not Role.SYSTEM:
-        raise Forbidden("Only the system may choose a provisioning key")
-    if key is not None and not 1 <= len(key) <= KEY_CHARS_MAX:
-        raise InvalidInput("key", f"must have 1 to {KEY_CHARS_MAX} characters")
-    text = ctx.ids.secret_hex(32) if key is None else key
-    key_hash = secret_hash(PROVISIONING_KEY_PURPOSE, text)
-    now = ctx.clock.now()
-    try:
-        async with unit_of_work(ctx) as work:
-            if fleet_uuid is not None and not await hold_fleet(ctx.tenant_id, fleet_uuid):
-                raise NotFound("fleet", fleet_uuid)
-            row = await ProvisioningKey.create(
-                id=ctx.ids.uuid(),
-                tenant_id=ctx.tenant_id,
-                key_hash=key_hash,
-                description=description,
-                fleet_uuid=fleet_uuid,
-                agents_max=agents_max,
-                expires_at=now + timedelta(days=expires_in_days),
-                created_at=now,
-                created_by=ctx.caller.user_id,
-            )
-            work.record(key_made(row))
-    except IntegrityError:
-        row = await _existing_key(ctx, key_hash)
-    return NewProvisioningKey(row, text)
-
-
-@allow(Permission.PROVISIONING_READ)
-async def list_provisioning_keys(
-    ctx: Context, first: int = PAGE_SIZE_MAX, after: str | None = None
-) -> Slice[ProvisioningKey]:
-    """Return the tenant's keys, newest first, `first` at a time."""
-    with database_errors():
-        return await page_of_keys(ctx.tenant_id, page_size(first), after)
 
 
 @allow(Permission.PUBLIC)
@@ -233,19 +159,6 @@ async def reissue_challenge(ctx: Context, uuid: UUID, device_key: str | None) ->
         challenge = _renew_challenge(ctx, agent, now)
         await agent.save(update_fields=["challenge", "challenge_expires_at"])
     return challenge
-
-
-async def _existing_key(ctx: Context, key_hash: bytes) -> ProvisioningKey:
-    with database_errors():
-        row = await find_provisioning_key(key_hash)
-    if row is None or row.tenant_id != ctx.tenant_id:
-        raise Conflict("This provisioning key exists already")
-    return row
-
-
-def _between(number: int, field: str, most: int) -> None:
-    if not 1 <= number <= most:
-        raise InvalidInput(field, f"must be between 1 and {most}", limit=most)
 
 
 def _check_same_agent(agent: Agent, wanted: Registration) -> None:

@@ -11,7 +11,7 @@ from strawberry import Parent
 
 from core.paging import Slice
 from models import provisioning as rows
-from resolvers import provisioning
+from resolvers import provisioning_keys
 from schema.agents import PageInfo
 from schema.context import Info
 from schema.directives import list_size, requires
@@ -75,32 +75,32 @@ class NewProvisioningKey:
     key: str = strawberry.field(description="64 hex digits. Shown only now.")
 
     @strawberry.field
-    def id(self, new: Parent[provisioning.NewProvisioningKey]) -> UUID:
+    def id(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> UUID:
         """Return the row's id."""
         return new.row.id
 
     @strawberry.field
-    def description(self, new: Parent[provisioning.NewProvisioningKey]) -> str:
+    def description(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> str:
         """Return the operator's words."""
         return new.row.description
 
     @strawberry.field
-    def fleet_uuid(self, new: Parent[provisioning.NewProvisioningKey]) -> UUID | None:
+    def fleet_uuid(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> UUID | None:
         """Return the fleet that agents join."""
         return new.row.fleet_uuid
 
     @strawberry.field
-    def agents_max(self, new: Parent[provisioning.NewProvisioningKey]) -> int:
+    def agents_max(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> int:
         """Return how many agents may register."""
         return new.row.agents_max
 
     @strawberry.field
-    def expires_at(self, new: Parent[provisioning.NewProvisioningKey]) -> datetime:
+    def expires_at(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> datetime:
         """Return when the key ends."""
         return new.row.expires_at
 
     @strawberry.field(description="What to mind about the key, for people.")
-    def warning(self, new: Parent[provisioning.NewProvisioningKey]) -> str:
+    def warning(self, new: Parent[provisioning_keys.NewProvisioningKey]) -> str:
         """Return one sentence."""
         return "Save this key now. It is not stored and cannot be shown again."
 
@@ -113,7 +113,7 @@ class ProvisioningKeyQuery:
         graphql_type=ProvisioningKeyConnection,
         description="Provisioning keys, newest first; `first` is at most 500.",
         directives=[
-            requires("provisioning.list_provisioning_keys"),
+            requires("provisioning_keys.list_provisioning_keys"),
             list_size(50, argument="first", fields=["edges", "nodes"]),
         ],
     )
@@ -121,7 +121,7 @@ class ProvisioningKeyQuery:
         self, info: Info, first: int = 50, after: str | None = None
     ) -> Slice[rows.ProvisioningKey]:
         """Return a page of the tenant's keys."""
-        return await provisioning.list_provisioning_keys(info.context.ctx, first, after)
+        return await provisioning_keys.list_provisioning_keys(info.context.ctx, first, after)
 
 
 @strawberry.type
@@ -131,7 +131,7 @@ class ProvisioningKeyMutation:
     @strawberry.mutation(
         graphql_type=NewProvisioningKey,
         description="Make a key that lets agents register: one agent, unless told otherwise.",
-        directives=[requires("provisioning.create_provisioning_key")],
+        directives=[requires("provisioning_keys.create_provisioning_key")],
     )
     async def create_provisioning_key(
         self,
@@ -140,9 +140,9 @@ class ProvisioningKeyMutation:
         agents_max: Annotated[int, strawberry.argument(description="1 to 10000.")] = 1,
         expires_in_days: Annotated[int, strawberry.argument(description="1 to 3650.")] = 365,
         fleet_uuid: UUID | None = None,
-    ) -> provisioning.NewProvisioningKey:
+    ) -> provisioning_keys.NewProvisioningKey:
         """Return the new key with its text."""
-        return await provisioning.create_provisioning_key(
+        return await provisioning_keys.create_provisioning_key(
             info.context.ctx,
             description=description,
             agents_max=agents_max,

@@ -31,7 +31,7 @@ from resolvers.api_keys import create_api_key
 from resolvers.auth import login
 from resolvers.current_states import report_metrics
 from resolvers.device_logs import upload_logs
-from resolvers.provisioning import create_provisioning_key
+from resolvers.provisioning_keys import create_provisioning_key
 from tests.contracts import tenant_rows
 from tests.contracts.newcomer import Newcomer
 from tests.contracts.serving import Api, give_key, sign_in

@@ -14,7 +14,7 @@ from core.callers import NOBODY, Caller, Role, system_caller
 from core.context import Context
 from core.registrations import Registration
 from models.agents import Agent
-from resolvers import device_callers, provisioning
+from resolvers import device_callers, provisioning, provisioning_keys
 from tests.doubles import RecordingBus
 
 
@@ -91,7 +91,7 @@ def published(ctx: Context, kind: type) -> list[Any]:
 
 
 async def new_key(ctx: Context, agents_max: int = 1) -> str:
-    made = await provisioning.create_provisioning_key(ctx, agents_max=agents_max)
+    made = await provisioning_keys.create_provisioning_key(ctx, agents_max=agents_max)
     return made.key
 
 

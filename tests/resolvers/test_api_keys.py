@@ -28,7 +28,7 @@ from core.events import AccessChanged
 from models.api_keys import ApiKey
 from models.connection import fetch
 from models.users import User
-from resolvers import api_keys, auth, provisioning, users
+from resolvers import api_keys, auth, provisioning_keys, users
 from resolvers.users import UserChanges
 from tests.doubles import ManualClock
 from tests.factories import make_tenant, make_user
@@ -154,10 +154,10 @@ class TestCallerFromApiKey:
             scopes=frozenset({"provisioning:read"}),
         )
         assert key.caller.expires_at == made.expires_at
-        await provisioning.list_provisioning_keys(key)
+        await provisioning_keys.list_provisioning_keys(key)
         assert (await auth.who_am_i(key)).id == user.id
         for refused in (
-            provisioning.create_provisioning_key(key),
+            provisioning_keys.create_provisioning_key(key),
             users.list_users(key),
             api_keys.list_api_keys(key),
         ):

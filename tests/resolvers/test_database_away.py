@@ -21,6 +21,7 @@ from resolvers import (
     device_logs,
     mqtt_accounts,
     provisioning,
+    provisioning_keys,
     sessions,
     standing,
     target_states,
@@ -66,8 +67,8 @@ CALLS: dict[str, Call] = {
     "mark_seen": lambda me: agents.mark_seen(me, []),
     "sweep_offline": lambda me: agents.sweep_offline(system(me)),
     "list_session_drops": lambda me: agents.list_session_drops(system(me), 5),
-    "list_provisioning_keys": lambda me: provisioning.list_provisioning_keys(owner(me)),
-    "create_provisioning_key": lambda me: provisioning.create_provisioning_key(owner(me)),
+    "list_provisioning_keys": lambda me: provisioning_keys.list_provisioning_keys(owner(me)),
+    "create_provisioning_key": lambda me: provisioning_keys.create_provisioning_key(owner(me)),
     "register_agent": lambda me: provisioning.register_agent(nobody(me), "x", EDGE.registration()),
     "exchange_key": lambda me: provisioning.exchange_key(nobody(me), EDGE.uuid, "AAAA", "x"),
     "poll_target_state": lambda me: target_states.poll_target_state(

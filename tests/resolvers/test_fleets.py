@@ -17,7 +17,7 @@ from models.connection import fetch
 from models.fleets import Fleet, FleetCounts, FleetStatus, FleetType
 from resolvers import fleets
 from resolvers.fleets import FleetChanges, FleetFilter
-from resolvers.provisioning import create_provisioning_key
+from resolvers.provisioning_keys import create_provisioning_key
 from resolvers.tags import AgentSelection
 from tests.factories import make_agent, make_tenant
 from tests.resolvers.edge import Edge, published, register

@@ -37,6 +37,7 @@ from resolvers import (
     device_logs,
     mqtt_accounts,
     provisioning,
+    provisioning_keys,
     target_states,
 )
 from tests.doubles import ManualClock
@@ -246,7 +247,7 @@ class TestReprovisioning:
 
     async def test_another_provisioning_key_is_used_for_it(self, ctx: Context) -> None:
         edge, agent = await provision(ctx)
-        made = await provisioning.create_provisioning_key(ctx)
+        made = await provisioning_keys.create_provisioning_key(ctx)
         await register(ctx, edge.with_new_device_key(), made.key)
         row = await ProvisioningKey.find_row(ctx.tenant_id, id=made.row.id)
         assert row.agents_used == 1
@@ -310,7 +311,7 @@ async def test_takes_the_requests_of_a_recorded_agent(ctx: Context) -> None:
     digest = secret_hash("device-key", body["deviceApiKey"])
     await DeviceKey.filter(key_hash=digest).delete()
     ctx = replace(ctx, ids=RecordedIds(asked["resp"]["challenge"]))
-    made = await provisioning.create_provisioning_key(
+    made = await provisioning_keys.create_provisioning_key(
         ctx.acting_as(system_caller(ctx.tenant_id)), key=f"abc-{uuid4()}"
     )
     registration = Registration(

@@ -22,7 +22,7 @@ from models.agents import Agent, ProvisioningState
 from models.device_keys import DeviceKey
 from models.provisioning import ProvisioningKey
 from models.tenants import Tenant
-from resolvers import provisioning
+from resolvers import provisioning, provisioning_keys
 from tests.doubles import ManualClock
 from tests.factories import make_tenant
 from tests.resolvers.edge import (
@@ -41,13 +41,13 @@ ARGUMENTS = {"agentsMax": "agents_max", "expiresInDays": "expires_in_days"}
 
 
 async def used(ctx: Context) -> int:
-    keys = await provisioning.list_provisioning_keys(ctx)
+    keys = await provisioning_keys.list_provisioning_keys(ctx)
     return sum(key.agents_used for key in keys.items)
 
 
 class TestKeys:
     async def test_lets_one_agent_in_unless_told_otherwise(self, ctx: Context) -> None:
-        made = await provisioning.create_provisioning_key(ctx, description="hall 3")
+        made = await provisioning_keys.create_provisioning_key(ctx, description="hall 3")
         assert made.row.agents_max == 1
         assert len(made.key) == 64
         assert int(made.key, 16)
@@ -55,7 +55,7 @@ class TestKeys:
         assert made.row.created_by == ctx.caller.user_id
 
     async def test_stores_a_digest_only(self, ctx: Context) -> None:
-        made = await provisioning.create_provisioning_key(ctx)
+        made = await provisioning_keys.create_provisioning_key(ctx)
         row = await ProvisioningKey.find_row(ctx.tenant_id, id=made.row.id)
         assert bytes(row.key_hash) == secret_hash("provisioning-key", made.key)
         assert made.key not in str(vars(row))
@@ -74,38 +74,44 @@ class TestKeys:
         self, ctx: Context, field: str, value: Any
     ) -> None:
         with pytest.raises(InvalidInput) as caught:
-            await provisioning.create_provisioning_key(ctx, **{ARGUMENTS.get(field, field): value})
+            await provisioning_keys.create_provisioning_key(
+                ctx, **{ARGUMENTS.get(field, field): value}
+            )
         assert caught.value.facts["field"] == field
 
     async def test_only_the_system_chooses_the_text(self, ctx: Context) -> None:
         with pytest.raises(Forbidden):
-            await provisioning.create_provisioning_key(ctx, key="a" * 64)
+            await provisioning_keys.create_provisioning_key(ctx, key="a" * 64)
 
     async def test_the_same_text_again_is_the_same_key(self, ctx: Context) -> None:
         text = uuid4().hex
-        first = await provisioning.create_provisioning_key(system(ctx), key=text, agents_max=20)
-        again = await provisioning.create_provisioning_key(system(ctx), key=text, agents_max=20)
+        first = await provisioning_keys.create_provisioning_key(
+            system(ctx), key=text, agents_max=20
+        )
+        again = await provisioning_keys.create_provisioning_key(
+            system(ctx), key=text, agents_max=20
+        )
         assert again.row.id == first.row.id
 
     async def test_a_text_of_another_tenant_is_a_conflict(self, ctx: Context) -> None:
         text = uuid4().hex
-        await provisioning.create_provisioning_key(system(ctx), key=text)
+        await provisioning_keys.create_provisioning_key(system(ctx), key=text)
         other = await make_tenant(ctx.clock, ctx.ids)
         stranger = ctx.acting_as(replace(system(ctx).caller, tenant_id=other.id))
         with pytest.raises(Conflict):
-            await provisioning.create_provisioning_key(stranger, key=text)
+            await provisioning_keys.create_provisioning_key(stranger, key=text)
 
     async def test_pages_show_each_key_once_newest_first(self, ctx: Context) -> None:
         clock = ManualClock(ctx.clock.now())
         ctx = replace(ctx, clock=clock)
         made = []
         for number in range(5):
-            made.append((await provisioning.create_provisioning_key(ctx)).row)
+            made.append((await provisioning_keys.create_provisioning_key(ctx)).row)
             clock.advance(seconds=number % 2)  # some share a moment
         found: list[UUID] = []
         after, more = None, True
         while more:
-            page = await provisioning.list_provisioning_keys(ctx, 2, after)
+            page = await provisioning_keys.list_provisioning_keys(ctx, 2, after)
             found += [key.id for key in page.items]
             after, more = page.cursors[-1], page.has_next
         made.sort(key=lambda key: (key.created_at, key.id), reverse=True)
@@ -114,7 +120,7 @@ class TestKeys:
     @pytest.mark.parametrize("after", ["", "x", encode_cursor("1"), encode_cursor(f"{10**30} x")])
     async def test_refuses_what_is_no_cursor(self, ctx: Context, after: str) -> None:
         with pytest.raises(InvalidInput, match="after"):
-            await provisioning.list_provisioning_keys(ctx, 2, after)
+            await provisioning_keys.list_provisioning_keys(ctx, 2, after)
 
 
 class TestRegister:
@@ -238,8 +244,8 @@ class TestRegister:
     async def test_refuses_an_expired_and_a_revoked_key(self, ctx: Context) -> None:
         clock = ManualClock(ctx.clock.now())
         ctx = replace(ctx, clock=clock)
-        expiring = await provisioning.create_provisioning_key(ctx, expires_in_days=1)
-        revoked = await provisioning.create_provisioning_key(ctx)
+        expiring = await provisioning_keys.create_provisioning_key(ctx, expires_in_days=1)
+        revoked = await provisioning_keys.create_provisioning_key(ctx)
         revoked.row.is_active = False
         await revoked.row.save()
         clock.advance(seconds=86_400)

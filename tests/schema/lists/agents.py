@@ -7,7 +7,7 @@ from typing import Any
 
 from core.context import Context
 from models.agents import Agent
-from resolvers.provisioning import create_provisioning_key
+from resolvers.provisioning_keys import create_provisioning_key
 from tests.factories import make_agent
 from tests.schema.asking import record
 from tests.schema.lists.case import Make
