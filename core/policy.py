@@ -51,6 +51,8 @@ class Policy:
     audit_days: int = 730
     agent_metrics_days: int = 30
     logs_days: int = 90
+    adapter_history_days: int = 30
+    state_history_days: int = 30
     registration: Registration = Registration.INVITATION
     session_seconds: int = 7 * 86_400
     refresh_retry_seconds: int = 30

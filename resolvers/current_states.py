@@ -10,12 +10,14 @@ from uuid import UUID
 from core.access import Permission, allow
 from core.audit import AuditType, agent_entry
 from core.context import Context
+from core.endpoint_health import read_health
 from core.errors import NotFound
 from core.events import AgentChanged, agents_topic
 from core.state_reports import StateReport, parse_state_report
 from models.agent_metrics import append_agent_metrics
 from models.agents import Agent
 from models.current_states import CurrentState
+from models.endpoint_health import HISTORY, put_health
 from models.open_days import open_day
 from models.state_merging import Merged, merge_metrics, merge_report
 from models.unit_of_work import Work, database_errors, unit_of_work
@@ -40,12 +42,17 @@ async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt",
     """
     report, now = _parsed(ctx, body), ctx.clock.now()
     has_figures = bool(report.metrics) and not report.is_replay
+    health = None if report.is_replay else report.endpoints_health
     if has_figures:
-        await _open_day(now)
+        await _open_day("agent_metric", now)
+    if health:
+        await _open_day(HISTORY, now)
     async with unit_of_work(ctx) as work:
         merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, now)
         if has_figures:
             await _keep_figures(ctx, report, now)
+        if health is not None:
+            await put_health(ctx.tenant_id, own_agent_id(ctx), read_health(health), now)
         if not report.is_replay:
             await note_report(ctx, work, own_agent_id(ctx), report)
         _tell(ctx, work, merged, is_live=not report.is_replay)
@@ -56,7 +63,7 @@ async def report_metrics(ctx: Context, body: object) -> None:
     """Keep the gateway's own figures from a message that is no state report."""
     report, now = _parsed(ctx, body), ctx.clock.now()
     if report.metrics:
-        await _open_day(now)
+        await _open_day("agent_metric", now)
     async with unit_of_work(ctx) as work:
         merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, now)
         if report.metrics:
@@ -85,9 +92,9 @@ def _parsed(ctx: Context, body: object) -> StateReport:
     return parse_state_report(body, ctx.caller.agent_uuid)
 
 
-async def _open_day(now: datetime) -> None:
+async def _open_day(table: str, now: datetime) -> None:
     with database_errors():
-        await open_day("agent_metric", now)
+        await open_day(table, now)
 
 
 async def _keep_figures(ctx: Context, report: StateReport, now: datetime) -> None:

@@ -32,6 +32,8 @@ class Retention:
                 "reading_text": [now, now + DAY],
                 "device_log": [now, now + DAY],
                 "agent_metric": [now, now + DAY],
+                "endpoint_health_history": [now, now + DAY],
+                "state_history": [now, now + DAY],
                 "journal": [now, now + HOUR, now + 2 * HOUR],
             },
         )
@@ -39,5 +41,7 @@ class Retention:
         for table, days in (
             ("agent_metric", self._policy.agent_metrics_days),
             ("device_log", self._policy.logs_days),
+            ("endpoint_health_history", self._policy.adapter_history_days),
+            ("state_history", self._policy.state_history_days),
         ):
             await drop_days_before(self._pool, table, now - timedelta(days=days))
