@@ -12,12 +12,16 @@ from core.callers import Caller
 
 
 class RateScope(StrEnum):
-    """What is counted apart; each has its own limit per moving minute, from the settings."""
+    """What is counted apart; each has its own limit per moving window, from the settings.
+
+    The window is a minute, of PROVISIONING an hour: there only what failed is counted.
+    """
 
     GLOBAL = "global"
     AUTH = "auth"
     DEVICE = "device"
     ADMIN = "admin"
+    PROVISIONING = "provisioning"
 
 
 class RateState(NamedTuple):
@@ -40,6 +44,10 @@ class RateLimiter(Protocol):
         """
         ...
 
+    async def check(self, scope: RateScope, key: str) -> None:
+        """Raise RateLimited if the key has no call left; counts nothing."""
+        ...
+
 
 class NoRateLimits:
     """Counts nothing."""
@@ -47,6 +55,9 @@ class NoRateLimits:
     async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
         """Let every call go on."""
         return None
+
+    async def check(self, scope: RateScope, key: str) -> None:
+        """Let every call go on."""
 
 
 def state_in(facts: Mapping[str, object]) -> RateState | None:

@@ -201,6 +201,12 @@ class LimitSettings(Section):
     admin_per_minute: int = Field(
         100, ge=1, description="Calls that manage people, keys or the system, per caller."
     )
+    provisioning_failures_per_hour: int = Field(
+        10,
+        ge=1,
+        description="Failed attempts of agents to register, per address; beyond it none may "
+        "register from there for a while.",
+    )
 
 
 class DataSettings(Section):

@@ -189,6 +189,17 @@ async def revoke_keys(tenant_id: int, agent_id: int, now: datetime, reason: str)
     return len(rows)
 
 
+async def stop_broker_login(tenant_id: int, agent_id: int, now: datetime) -> None:
+    """Let an agent no longer log in to the broker; a new key exchange opens its account again."""
+    await fetch(
+        "update mqtt_account set is_active = false, updated_at = $3"
+        " where tenant_id = $1 and agent_id = $2 and endpoint_uuid is null",
+        tenant_id,
+        agent_id,
+        now,
+    )
+
+
 async def page_of_device_keys(
     tenant_id: int, agent_id: int, first: int, after: str | None
 ) -> OpenSlice[DeviceKey]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.expressions import F
 
+from core.errors import NotFound
 from core.paging import Slice
 from models.connection import fetch
 from models.pages import DatedModel, newest_first
@@ -26,6 +29,9 @@ class ProvisioningKey(DatedModel):
     expires_at = fields.DatetimeField()
     created_by = fields.UUIDField(default=None, null=True)
     last_used_at = fields.DatetimeField(null=True)
+    revoked_at = fields.DatetimeField(null=True)
+    revoked_by = fields.UUIDField(default=None, null=True)
+    revoke_reason = fields.CharField(max_length=500, default="")
 
     class Meta:
         table = "provisioning_key"
@@ -40,9 +46,34 @@ class ProvisioningKey(DatedModel):
         return self.agents_used < self.agents_max
 
 
-async def page_of_keys(tenant_id: int, first: int, after: str | None) -> Slice[ProvisioningKey]:
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Conditions on keys, all of which must hold; `holds_at`: those that let agents in then."""
+
+    fleet_uuid: UUID | None = None
+    holds_at: datetime | None = None
+
+
+async def page_of_keys(
+    tenant_id: int, wanted: KeyFilter, first: int, after: str | None
+) -> Slice[ProvisioningKey]:
     """Return one page of the tenant's keys, newest first; raises InvalidInput for a bad cursor."""
-    return await newest_first(ProvisioningKey.of(tenant_id), first, after)
+    query = ProvisioningKey.of(tenant_id)
+    if wanted.fleet_uuid is not None:
+        query = query.filter(fleet_uuid=wanted.fleet_uuid)
+    if wanted.holds_at is not None:
+        query = query.filter(
+            is_active=True, expires_at__gt=wanted.holds_at, agents_used__lt=F("agents_max")
+        )
+    return await newest_first(query, first, after)
+
+
+async def lock_key(tenant_id: int, key_id: UUID) -> ProvisioningKey:
+    """Return a key's row for a change, held until the transaction ends. Raises NotFound."""
+    key = await ProvisioningKey.of(tenant_id, id=key_id).select_for_update().first()
+    if key is None:
+        raise NotFound(ProvisioningKey.noun, key_id)
+    return key
 
 
 async def find_provisioning_key(key_hash: bytes) -> ProvisioningKey | None:

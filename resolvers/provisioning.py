@@ -24,6 +24,7 @@ from core.events import (
 )
 from core.ids import secret_hash
 from core.public_keys import is_signed_by, read_public_key, read_signature
+from core.rate_limits import RateScope, address_key
 from core.registrations import Registration
 from models.agents import (
     Agent,
@@ -83,8 +84,10 @@ async def register_agent(
     has proven itself are not touched, because whoever asks has not proven anything yet.
 
     Raises Unauthenticated without a provisioning key that holds, LimitReached when it is used up,
-    Conflict when the uuid belongs to another public key.
+    Conflict when the uuid belongs to another public key, RateLimited after too many attempts from
+    this address that failed.
     """
+    await ctx.limits.check(RateScope.PROVISIONING, address_key(ctx.remote_address))
     if not provisioning_key:
         raise Unauthenticated("A provisioning key is required")
     wanted = registration.checked()
@@ -215,7 +218,7 @@ async def _key_holder(uuid: UUID, device_key: str | None) -> tuple[KeyHolder, by
         raise Unauthenticated("The agent's device key is required")
     key_hash = secret_hash(DEVICE_KEY_PURPOSE, device_key)
     holder = await find_key_holder(key_hash)
-    if holder is None or holder.agent_uuid != uuid:
+    if holder is None or holder.is_revoked or holder.agent_uuid != uuid:
         raise Unauthenticated("This device key is not registered for this agent")
     return holder, key_hash
 

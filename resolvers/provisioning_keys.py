@@ -16,15 +16,22 @@ from core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from core.ids import secret_hash
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from models.fleets import hold_fleet
-from models.provisioning import ProvisioningKey, find_provisioning_key, page_of_keys
-from models.unit_of_work import database_errors, unit_of_work
-from resolvers.provisioning_record import key_made
+from models.provisioning import (
+    KeyFilter,
+    ProvisioningKey,
+    find_provisioning_key,
+    lock_key,
+    page_of_keys,
+)
+from models.unit_of_work import Work, database_errors, unit_of_work
+from resolvers.provisioning_record import key_made, key_revoked
 
 PROVISIONING_KEY_PURPOSE: Final = "provisioning-key"
 AGENTS_MAX: Final = 10_000
 EXPIRES_DAYS_MAX: Final = 3_650
 DESCRIPTION_CHARS_MAX: Final = 500
 KEY_CHARS_MAX: Final = 200
+REASON_CHARS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,13 @@ async def create_provisioning_key(
     agents_max: int = 1,
     expires_in_days: int = 365,
     fleet_uuid: UUID | None = None,
+    replaces: UUID | None = None,
     key: str | None = None,
 ) -> NewProvisioningKey:
     """Make a key for `agents_max` agents, one unless told otherwise; its text is shown only here.
 
-    Only the system may bring its own text; bringing the same again returns the first row.
+    `replaces` is a key that is revoked along with it. Only the system may bring its own text;
+    bringing the same again returns the first row. Raises NotFound for a fleet or a replaced key.
     """
     _between(agents_max, "agentsMax", AGENTS_MAX)
     _between(expires_in_days, "expiresInDays", EXPIRES_DAYS_MAX)
@@ -76,6 +85,8 @@ async def create_provisioning_key(
                 created_by=ctx.caller.user_id,
             )
             work.record(key_made(row))
+            if replaces is not None:
+                await _revoke(ctx, work, replaces, f"replaced by {row.id}")
     except IntegrityError:
         row = await _existing_key(ctx, key_hash)
     return NewProvisioningKey(row, text)
@@ -83,11 +94,45 @@ async def create_provisioning_key(
 
 @allow(Permission.PROVISIONING_READ)
 async def list_provisioning_keys(
-    ctx: Context, first: int = PAGE_SIZE_MAX, after: str | None = None
+    ctx: Context,
+    first: int = PAGE_SIZE_MAX,
+    after: str | None = None,
+    *,
+    fleet_uuid: UUID | None = None,
+    only_usable: bool = False,
 ) -> Slice[ProvisioningKey]:
-    """Return the tenant's keys, newest first, `first` at a time."""
+    """Return the tenant's keys, newest first, `first` at a time.
+
+    `only_usable` leaves out those that are revoked, expired or used up.
+    """
+    wanted = KeyFilter(fleet_uuid, ctx.clock.now() if only_usable else None)
     with database_errors():
-        return await page_of_keys(ctx.tenant_id, page_size(first), after)
+        return await page_of_keys(ctx.tenant_id, wanted, page_size(first), after)
+
+
+@allow(Permission.PROVISIONING_MANAGE)
+async def revoke_provisioning_key(
+    ctx: Context, key_id: UUID, *, reason: str = ""
+) -> ProvisioningKey:
+    """Have a key let nobody in any more; agents that came with it stay. Repeats change nothing."""
+    if len(reason) > REASON_CHARS_MAX or "\x00" in reason:
+        raise InvalidInput(
+            "reason", f"must have at most {REASON_CHARS_MAX} characters", limit=REASON_CHARS_MAX
+        )
+    async with unit_of_work(ctx) as work:
+        return await _revoke(ctx, work, key_id, reason)
+
+
+async def _revoke(ctx: Context, work: Work, key_id: UUID, reason: str) -> ProvisioningKey:
+    row = await lock_key(ctx.tenant_id, key_id)
+    if row.is_active:
+        row.is_active = False
+        row.revoked_at = ctx.clock.now()
+        row.revoked_by = ctx.caller.user_id
+        row.revoke_reason = reason
+        await row.save(update_fields=["is_active", "revoked_at", "revoked_by", "revoke_reason"])
+        work.record(key_revoked(row))
+    return row
 
 
 async def _existing_key(ctx: Context, key_hash: bytes) -> ProvisioningKey:

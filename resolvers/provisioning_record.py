@@ -16,9 +16,11 @@ from core.errors import (
     Forbidden,
     LimitReached,
     NotFound,
+    RateLimited,
     Unauthenticated,
     Unavailable,
 )
+from core.rate_limits import RateScope, address_key
 from models.agents import Agent
 from models.audit import append_audit
 from models.device_keys import find_key_holder
@@ -40,6 +42,13 @@ def key_made(row: ProvisioningKey) -> AuditEntry:
     after = {name: getattr(row, name) for name in names}
     type_ = AuditType.PROVISIONING_KEY_CREATED
     return AuditEntry(type_, f"provisioning-key:{row.id}", after=after)
+
+
+def key_revoked(row: ProvisioningKey) -> AuditEntry:
+    """Return what is recorded of a provisioning key that lets nobody in any more."""
+    type_ = AuditType.PROVISIONING_KEY_REVOKED
+    after = {"is_active": False, "reason": row.revoke_reason, "agents_used": row.agents_used}
+    return AuditEntry(type_, f"provisioning-key:{row.id}", before={"is_active": True}, after=after)
 
 
 def exchanged(agent: Agent) -> AuditEntry:
@@ -70,6 +79,7 @@ async def recording_registration(ctx: Context, uuid: UUID, key_hash: bytes) -> A
         is_limit = isinstance(error, LimitReached)
         failed = AuditType.PROVISIONING_FAILED
         type_ = AuditType.PROVISIONING_LIMIT_EXCEEDED if is_limit else failed
+        await _count_failure(ctx)
         with database_errors():
             key = await find_provisioning_key(key_hash)
         details: dict[str, object] = {"provisioning_key_id": key.id if key else None}
@@ -88,6 +98,16 @@ async def recording_exchange(ctx: Context, uuid: UUID, key_hash: bytes) -> Async
         tenant_id = holder.tenant_id if holder else 0
         await _record(ctx, AuditType.KEY_EXCHANGE_FAILED, uuid, tenant_id, error, {})
         raise
+
+
+async def _count_failure(ctx: Context) -> None:
+    """Count a refusal against its address. What is wrong is told first; the block comes next time.
+
+    Proofs that fail are not counted: nobody guesses a signature, and an agent whose key exchange
+    is refused for good never comes back by itself.
+    """
+    with suppress(RateLimited):
+        await ctx.limits.hit(RateScope.PROVISIONING, address_key(ctx.remote_address))
 
 
 async def _record(

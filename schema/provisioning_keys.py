@@ -31,6 +31,9 @@ class ProvisioningKey:
     created_at: datetime
     created_by: UUID | None
     last_used_at: datetime | None
+    revoked_at: datetime | None
+    revoked_by: UUID | None
+    revoke_reason: str
 
 
 @strawberry.type
@@ -118,10 +121,20 @@ class ProvisioningKeyQuery:
         ],
     )
     async def provisioning_keys(
-        self, info: Info, first: int = 50, after: str | None = None
+        self,
+        info: Info,
+        first: int = 50,
+        after: str | None = None,
+        fleet_uuid: UUID | None = None,
+        only_usable: Annotated[
+            bool,
+            strawberry.argument(description="Leave out what is revoked, expired or used up."),
+        ] = False,
     ) -> Slice[rows.ProvisioningKey]:
         """Return a page of the tenant's keys."""
-        return await provisioning_keys.list_provisioning_keys(info.context.ctx, first, after)
+        return await provisioning_keys.list_provisioning_keys(
+            info.context.ctx, first, after, fleet_uuid=fleet_uuid, only_usable=only_usable
+        )
 
 
 @strawberry.type
@@ -140,6 +153,9 @@ class ProvisioningKeyMutation:
         agents_max: Annotated[int, strawberry.argument(description="1 to 10000.")] = 1,
         expires_in_days: Annotated[int, strawberry.argument(description="1 to 3650.")] = 365,
         fleet_uuid: UUID | None = None,
+        replaces: Annotated[
+            UUID | None, strawberry.argument(description="A key that is revoked along with it.")
+        ] = None,
     ) -> provisioning_keys.NewProvisioningKey:
         """Return the new key with its text."""
         return await provisioning_keys.create_provisioning_key(
@@ -148,4 +164,19 @@ class ProvisioningKeyMutation:
             agents_max=agents_max,
             expires_in_days=expires_in_days,
             fleet_uuid=fleet_uuid,
+            replaces=replaces,
         )
+
+    @strawberry.mutation(
+        graphql_type=ProvisioningKey,
+        description="Have a key let nobody in any more. Agents that came with it stay.",
+        directives=[requires("provisioning_keys.revoke_provisioning_key")],
+    )
+    async def revoke_provisioning_key(
+        self,
+        info: Info,
+        id: UUID,  # noqa: A002  (the contract's word)
+        reason: str = "",
+    ) -> rows.ProvisioningKey:
+        """Return the key as it is now."""
+        return await provisioning_keys.revoke_provisioning_key(info.context.ctx, id, reason=reason)

@@ -177,6 +177,9 @@ async def test_calls_that_manage_are_counted_by_person(ctx: Context) -> None:
         def __init__(self) -> None:
             self.hits: list[tuple[RateScope, tuple[str, ...]]] = []
 
+        async def check(self, scope: RateScope, key: str) -> None:
+            pass
+
         async def hit(self, scope: RateScope, *keys: str) -> None:
             self.hits.append((scope, keys))
 

@@ -24,6 +24,9 @@ class CountingLimits:
         self.hits: list[tuple[RateScope, tuple[str, ...]]] = []
         self._full = set(full)
 
+    async def check(self, scope: RateScope, key: str) -> None:
+        pass
+
     async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
         self.hits.append((scope, keys))
         if self._full.intersection(keys):

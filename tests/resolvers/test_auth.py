@@ -192,6 +192,9 @@ async def test_no_spelling_of_a_name_escapes_its_limit_of_attempts(ctx: Context)
 
 async def test_name_and_address_share_one_budget(ctx: Context) -> None:
     class Counting:
+        async def check(self, scope: RateScope, key: str) -> None:
+            pass
+
         async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
             counted.extend(keys)
             return None
@@ -206,6 +209,9 @@ async def test_name_and_address_share_one_budget(ctx: Context) -> None:
 
 async def test_logins_are_counted_before_a_password_is_compared(ctx: Context) -> None:
     class Full:
+        async def check(self, scope: RateScope, key: str) -> None:
+            pass
+
         async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
             assert scope is RateScope.AUTH
             counted.extend(keys)

@@ -169,6 +169,9 @@ class FullAfter:
         self.key = key
         self.keys: list[str] = []
 
+    async def check(self, scope: RateScope, key: str) -> None:
+        pass
+
     async def hit(self, scope: RateScope, *keys: str) -> RateState | None:
         assert scope is RateScope.AUTH
         self.keys += keys
