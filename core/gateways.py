@@ -6,22 +6,63 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from core.broker_accounts import BrokerAccount
+from core.broker_drift import Drift
 from core.mail import Mail
 
 
 class BrokerDriver(Protocol):
-    """Makes a broker's accounts equal to ours."""
+    """Makes a broker's accounts equal to ours, and tells when somebody else changed them.
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
-        """Make exactly these accounts usable; users that are gone are cut off."""
+    Ours write the files of a Mosquitto. A driver for its dynamic-security plugin would send
+    `createRole` and `createClient` for what is missing and `deleteClient` for what is too much,
+    compare with `listClients`, and return a digest of that list as the mark. It would need a role
+    per account (the plugin of 2.0 knows no `%u`), its own entry for `$share`, and patience: every
+    command rewrites the whole list, 30 ms at 3,000 accounts, during which the broker stands still,
+    and a change of an account disconnects it. That is why it is not there by default.
+
+    Attributes:
+        place: which copy of the accounts this is, e.g. its folder; None when there is none.
+    """
+
+    place: str | None
+
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        """Return how the broker's copy differs from what we gave it last.
+
+        `mark` is what `apply` returned for that, perhaps in an earlier program, and `accounts`
+        what it was, as far as known. None: we never gave it anything, so nothing has drifted.
+        """
+        ...
+
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
+        """Make exactly these accounts usable; users that are gone are cut off.
+
+        Nothing happens when they are the same. Returns a mark of the copy, equal for equal
+        accounts.
+        """
+        ...
+
+    def was_touched(self) -> bool:
+        """Say, at the cost of a glance, whether the copy may have been changed since `apply`."""
         ...
 
 
 class NoBrokerDriver:
-    """For a broker whose accounts somebody else looks after."""
+    """For a broker that asks us about each login by HTTP, or whose accounts are not ours."""
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
+    place = None
+
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        """Return nothing: there is no copy."""
+        return []
+
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
         """Leave the broker alone."""
+        return ""
+
+    def was_touched(self) -> bool:
+        """Say no."""
+        return False
 
 
 class MailRefused(Exception):
