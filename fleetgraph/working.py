@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from core.gateways import BrokerDriver
@@ -15,6 +16,7 @@ from workers import audit_chain, mail, retention, sessions
 from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
+from workers.broker_messages import BrokerMessages
 from workers.ingest import Ingest
 from workers.mail import OutgoingMails
 from workers.mqtt import BrokerLink
@@ -24,7 +26,16 @@ from workers.supervisor import Periodic, Worker
 
 LIVENESS_SECONDS = 10.0
 PURGE_SECONDS = 3_600.0
-NAMES = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain", "mail")
+NAMES = (
+    "ingest",
+    "broker-accounts",
+    "broker-messages",
+    "sessions",
+    "liveness",
+    "retention",
+    "audit-chain",
+    "mail",
+)
 
 
 def make_workers(
@@ -42,9 +53,16 @@ def make_workers(
             lambda worker: BrokerLink(plan.endpoint, SUBSCRIPTIONS, worker.handle),
         )
 
+    def messages() -> Worker:
+        # Any number of processes publish, each under a name of its own.
+        client_id = f"{plan.endpoint.client_id}-messages-{services.ids.secret_hex(4)}"
+        link = BrokerLink(replace(plan.endpoint, client_id=client_id), durable=False)
+        return BrokerMessages(system, link)
+
     makers: dict[str, Callable[[], Worker]] = {
         "ingest": ingest,
         "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform]),
+        "broker-messages": messages,
         "sessions": lambda: Periodic(
             "sessions", sessions.PERIOD_SECONDS, Sessions(system, plan.endpoint).step
         ),

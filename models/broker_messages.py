@@ -6,9 +6,25 @@ empty payload takes the retained one away.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from models.connection import fetch
+from models.connection import fetch, rows_connection
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerMessage:
+    """A message in the hands of a publisher; one that is empty takes the retained one away."""
+
+    tenant_id: int
+    agent_id: int
+    channel: str
+    tenant_uuid: UUID
+    agent_uuid: UUID
+    payload: bytes
+    revision: int
 
 
 async def put_message(
@@ -19,8 +35,11 @@ async def put_message(
     `channel` is what follows the agent in the topic, such as `agent/update`.
     """
     await fetch(
-        "insert into broker_message (tenant_id, agent_id, channel, payload, revision, changed_at)"
-        " values ($1, $2, $3, $4, 1, $5) on conflict (tenant_id, agent_id, channel) do update"
+        "insert into broker_message (tenant_id, agent_id, channel, tenant_uuid, agent_uuid,"
+        " payload, revision, changed_at) select a.tenant_id, a.id, $3::text, t.uuid, a.uuid,"
+        " $4::bytea, 1, $5::timestamptz from agent a join tenant t on t.id = a.tenant_id"
+        " where a.tenant_id = $1 and a.id = $2"
+        " on conflict (tenant_id, agent_id, channel) do update"
         " set payload = excluded.payload, revision = broker_message.revision + 1,"
         " changed_at = excluded.changed_at",
         tenant_id,
@@ -29,3 +48,58 @@ async def put_message(
         payload,
         now,
     )
+
+
+async def claim_messages(now: datetime, until: datetime, limit: int) -> list[BrokerMessage]:
+    """Return messages that the broker does not have, and keep them from other publishers."""
+    rows = await fetch(
+        "update broker_message set claimed_until = $2"
+        " where (tenant_id, agent_id, channel) in (select tenant_id, agent_id, channel"
+        " from broker_message where published_revision < revision and claimed_until <= $1"
+        " order by changed_at limit $3 for update skip locked)"
+        " returning tenant_id, agent_id, channel, tenant_uuid, agent_uuid, payload, revision",
+        now,
+        until,
+        limit,
+    )
+    return [BrokerMessage(**row) for row in rows]
+
+
+async def release_messages(messages: Sequence[BrokerMessage], *, published: bool) -> None:
+    """Give claimed messages back; one that changed meanwhile still waits to be published."""
+    async with rows_connection() as connection:
+        await connection.executemany(
+            "update broker_message set claimed_until = '-infinity', published_revision ="
+            " greatest(published_revision, $4::bigint)"
+            " where tenant_id = $1 and agent_id = $2 and channel = $3",
+            [
+                (one.tenant_id, one.agent_id, one.channel, one.revision if published else 0)
+                for one in messages
+            ],
+        )
+
+
+async def publish_again() -> None:
+    """Let all messages wait once more, for a broker that may have lost them."""
+    await fetch(
+        "update broker_message set published_revision = 0 where published_revision = revision"
+    )
+
+
+async def tidy_messages(now: datetime, cleared_before: datetime) -> bool:
+    """Forget what was taken away long ago, and take away what was meant for agents that are gone.
+
+    Returns whether something new waits to be published.
+    """
+    await fetch(
+        "delete from broker_message where payload = '' and published_revision = revision"
+        " and changed_at < $1",
+        cleared_before,
+    )
+    orphans = await fetch(
+        "update broker_message m set payload = '', revision = revision + 1, changed_at = $1"
+        " where payload <> '' and not exists (select from agent a where a.id = m.agent_id)"
+        " returning 1",
+        now,
+    )
+    return bool(orphans)
