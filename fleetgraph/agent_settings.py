@@ -39,13 +39,31 @@ class MqttSettings(Section):
         description="Folder where the accounts of a broker named by url are written as Mosquitto "
         "files (`passwords`, `acl`); absent: its accounts are looked after elsewhere.",
     )
-    public_protocol: Literal["mqtt", "mqtts", "ws", "wss"] = Field(
-        "mqtt", description="How agents reach the broker."
+    tls_port: Port | None = Field(
+        None, description="Port of the embedded broker's TLS listener; absent: there is none."
+    )
+    tls_host: str = Field(
+        "", description="Address the TLS listener listens on; absent: as the plain one."
+    )
+    tls_dir: Path | None = Field(
+        None,
+        description="Folder with `server.pem` and `server.key` for the TLS listener, and `ca.pem` "
+        "for agents if the authority is private; `fleetgraph certificates make` writes them.",
+    )
+    client_ca_file: Path | None = Field(
+        None,
+        description="PEM of the authority of clients: the TLS listener then admits only clients "
+        "with a certificate of it, beside their password.",
+    )
+    public_protocol: Literal["mqtt", "mqtts", "ws", "wss"] | None = Field(
+        None, description="How agents reach the broker; absent: mqtts where it has TLS, else mqtt."
     )
     public_host: str = Field(
         "", description="Broker's name for agents; absent: the host they reached the API under."
     )
-    public_port: Port | None = Field(None, description="Broker's port for agents; absent: as ours.")
+    public_port: Port | None = Field(
+        None, description="Broker's port for agents; absent: as it is."
+    )
 
 
 class AgentSettings(Section):

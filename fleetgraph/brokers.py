@@ -11,7 +11,8 @@ from core.gateways import BrokerDriver, NoBrokerDriver
 from core.policy import BrokerAddress
 from fleetgraph.broker_files import BrokerFiles
 from fleetgraph.embedded.ports import dial_host, find_free_port
-from fleetgraph.settings import Settings
+from fleetgraph.embedded.tls import TlsListener
+from fleetgraph.settings import BadSettings, Settings
 from fleetgraph.urls import BrokerUrl
 from workers.mqtt import BrokerEndpoint
 
@@ -46,7 +47,7 @@ def external_plan(settings: Settings) -> BrokerPlan:
         mqtt5=mqtt.version == "5",
     )
     address = BrokerAddress(
-        protocol=mqtt.public_protocol,
+        protocol=mqtt.public_protocol or ("mqtts" if url.tls else "mqtt"),
         host=mqtt.public_host or url.host,
         port=mqtt.public_port or url.port,
         ca_cert=ca_cert,
@@ -67,11 +68,25 @@ def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
         password=password,
         client_id=mqtt.client_id,
     )
+    tls = embedded_tls(settings)
     address = BrokerAddress(
-        protocol=mqtt.public_protocol, host=mqtt.public_host, port=mqtt.public_port or port
+        protocol=mqtt.public_protocol or ("mqtts" if tls else "mqtt"),
+        host=mqtt.public_host,
+        port=mqtt.public_port or (tls.port if tls else port),
+        ca_cert=tls.ca_cert() if tls else None,
     )
     account = BrokerAccount(PLATFORM_USER, hash_broker_password(password), is_platform=True)
     return BrokerPlan(endpoint, address, account, is_embedded=True)
+
+
+def embedded_tls(settings: Settings) -> TlsListener | None:
+    """Return the embedded broker's TLS listener, or None; raises BadSettings without a folder."""
+    mqtt = settings.mqtt
+    if mqtt.tls_port is None:
+        return None
+    if mqtt.tls_dir is None:
+        raise BadSettings(["FLEETGRAPH_MQTT_TLS_DIR: needed with FLEETGRAPH_MQTT_TLS_PORT"])
+    return TlsListener(mqtt.tls_host or mqtt.host, mqtt.tls_port, mqtt.tls_dir, mqtt.client_ca_file)
 
 
 def external_driver(settings: Settings) -> BrokerDriver:

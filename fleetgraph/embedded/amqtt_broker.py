@@ -31,6 +31,9 @@ class AmqttBroker(BrokerProcess):
         options = {
             "host": self.host,
             "port": self.port,
+            "tls_host": self.tls.host if self.tls else None,
+            "tls_port": self.tls.port if self.tls else None,
+            "tls_clients": bool(self.tls and self.tls.client_ca_file),
             "folder": str(self._folder),
             "uid": self._account.uid if self._account else None,
             "gid": self._account.gid if self._account else None,
@@ -40,5 +43,5 @@ class AmqttBroker(BrokerProcess):
             "amqtt", [sys.executable, "-m", "fleetgraph.embedded.amqtt_child", config]
         )
 
-    async def _reload(self) -> None:
+    def _reload(self) -> None:
         """Do nothing: the child looks at its files twice a second."""

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from core.broker_accounts import BrokerAccount
+from core.broker_drift import Drift
 from fleetgraph.embedded.amqtt_broker import AmqttBroker
 from fleetgraph.embedded.child import StartFailed
 from fleetgraph.embedded.mosquitto import MosquittoBroker
 from fleetgraph.embedded.places import SYSTEM_ROOT
+from fleetgraph.embedded.tls import TlsListener
 
 BrokerKind = Literal["auto", "mosquitto", "amqtt"]
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # not on everyone's PATH
@@ -26,17 +28,27 @@ class EmbeddedBroker(Protocol):
     mqtt5: bool
     shared_subscriptions: bool
     summary: str
+    place: str
 
     @property
     def pid(self) -> int | None:
         """The broker's process while it runs."""
         ...
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        """Return how the files differ from what we wrote last."""
+        ...
+
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
         """Make exactly these accounts usable; clients of accounts that are gone are cut off.
 
-        Returns when the broker was told, which is at most once a second; it obeys within a second.
+        The broker is told at most once a second, and obeys within a second. Returns a mark of the
+        accounts.
         """
+        ...
+
+    def was_touched(self) -> bool:
+        """Say whether a file is another one than we left there."""
         ...
 
     async def stop(self) -> None:
@@ -62,8 +74,9 @@ async def start_broker(
     accounts: Sequence[BrokerAccount],
     kind: BrokerKind = "auto",
     system_root: Path = SYSTEM_ROOT,
+    tls: TlsListener | None = None,
 ) -> EmbeddedBroker:
-    """Start a broker on host and port; return once it accepts connections.
+    """Start a broker on host and port, and with `tls` on a second one; return once it accepts.
 
     A broker that a killed program of ours left on this data folder is ended first. Raises Conflict
     when the port is taken or another program uses the folder, StartFailed when it does not come up.
@@ -73,8 +86,8 @@ async def start_broker(
         raise StartFailed("mosquitto is not installed")
     broker: MosquittoBroker | AmqttBroker
     if program:
-        broker = MosquittoBroker(data_dir, host=host, port=port, program=program)
+        broker = MosquittoBroker(data_dir, host=host, port=port, tls=tls, program=program)
     else:
-        broker = AmqttBroker(data_dir, host=host, port=port)
+        broker = AmqttBroker(data_dir, host=host, port=port, tls=tls)
     await broker.start(accounts, system_root)
     return broker

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,16 @@ class Message:
 
 
 class MqttClient:
-    def __init__(self, port: int, client_id: str, username: str, password: str) -> None:
+    def __init__(
+        self,
+        port: int,
+        client_id: str,
+        username: str,
+        password: str,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.port = port
+        self.tls = tls
         self.client_id = client_id
         self.username = username
         self.password = password
@@ -32,7 +41,9 @@ class MqttClient:
         self, *, clean: bool = True, will: tuple[str, bytes] | None = None, keep_alive: int = 60
     ) -> int:
         """Return the CONNACK code; 0 is welcome."""
-        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self._reader, self._writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, ssl=self.tls
+        )
         flags = 0xC0 | (0x02 if clean else 0) | (0x24 if will else 0)
         body = _text("MQTT") + bytes([4, flags]) + struct.pack("!H", keep_alive)
         body += _text(self.client_id)
@@ -40,8 +51,12 @@ class MqttClient:
             body += _text(will[0]) + struct.pack("!H", len(will[1])) + will[1]
         body += _text(self.username) + _text(self.password)
         self._send(0x10, body)
-        async with asyncio.timeout(10):
-            _, answer = await self._packet()
+        try:
+            async with asyncio.timeout(10):
+                _, answer = await self._packet()
+        except BaseException:
+            self._writer.close()
+            raise
         self.session_present = bool(answer[0] & 1)
         if answer[1] == 0:
             self._task = asyncio.create_task(self._listen())
