@@ -2,6 +2,8 @@
 
 An agent's user name is `<T>/a/<A>` (tenant and agent id as they stand in topics), so that one
 constant pattern file serves every agent: `pattern write i/%u/state` is its own `state` topic.
+All other accounts have lines of their own, and nothing from the patterns, which Mosquitto applies
+to every name: below `i/<their name>/` they are denied everything.
 The same rules exist twice on purpose: as Mosquitto's files, and as `may` for a broker that asks.
 """
 
@@ -16,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from core.errors import InvalidInput
+from core.topic_filters import check_filter, covers
 
 AGENT_WRITE = (
     "state",
@@ -38,8 +41,9 @@ AGENT_READ = (
     "jobs/notify-next",
     "jobs/start-next/accepted",
     "jobs/start-next/rejected",
+    "d/+",
 )
-"""What an agent may read below `i/<T>/a/<A>/`. No wildcards: a fallback broker compares filters."""
+"""What an agent may read below `i/<T>/a/<A>/`; `d/<endpoint>` is what its own sensors publish."""
 
 _HASH_ROUNDS = 101  # Mosquitto's own default; the passwords are random, not chosen by people
 _ROUNDS_MAX = 1_000_000
@@ -49,26 +53,63 @@ _USERNAME_BYTES_MAX = 1024
 # "%" would be taken for a pattern, ":" ends the name in the password file.
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029:+#%]")
 _AGENT_NAME = re.compile(r"[^/]+/a/[^/]+")
+_OTHER_NAME = re.compile(r"[^/]+(/d/[^/]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class AclRule:
+    """What an account may do on the topics of a filter; who may read may also subscribe.
+
+    Raises InvalidInput for what is no filter, and for one that controls the broker.
+    """
+
+    topic: str
+    read: bool
+    write: bool
+
+    def __post_init__(self) -> None:
+        check_filter(self.topic)
+        levels = self.topic.split("/")
+        if levels[0].startswith("$") and (levels[0] != "$SYS" or self.write):
+            raise InvalidInput("topic", "of those that begin with $, only $SYS may be read")
+
+    @property
+    def words(self) -> str:
+        """How Mosquitto calls it: `read`, `write` or `readwrite`; empty when it grants nothing."""
+        return ("read" if self.read else "") + ("write" if self.write else "")
+
+
+_PLATFORM_RULES = (AclRule("#", read=True, write=True), AclRule("$SYS/#", read=True, write=False))
 
 
 @dataclass(frozen=True)
 class BrokerAccount:
     """One login of the broker. `is_platform` may publish and read everything.
 
-    Raises InvalidInput for a name that could change the meaning of the broker's files, and for an
-    agent's name that is not `<T>/a/<A>`: a longer one would lie inside another agent's topics.
+    An agent's name is `<T>/a/<A>` and gives it its rules; a sensor's is `<T>/d/<endpoint>`, all
+    others are of one level. Those have `rules`. Raises InvalidInput for any other name (it might
+    lie inside the topics of an agent), and for one that could change the meaning of the broker's
+    files.
     """
 
     username: str
     password_hash: str
     is_platform: bool = False
+    rules: tuple[AclRule, ...] = ()
 
     def __post_init__(self) -> None:
         check_broker_username(self.username)
-        if not self.is_platform and not _AGENT_NAME.fullmatch(self.username):
-            raise InvalidInput("username", "an agent's user name has the form <tenant>/a/<agent>")
+        if not self.is_platform and not (self.is_agent or _OTHER_NAME.fullmatch(self.username)):
+            raise InvalidInput("username", "has the form <tenant>/a/<agent>, or no slash at all")
+        if self.rules and (self.is_agent or self.is_platform):
+            raise InvalidInput("rules", "follow from the name of this account")
         if not self.password_hash or _FORBIDDEN.search(self.password_hash.replace("+", "")):
             raise InvalidInput("passwordHash", "not a password hash")
+
+    @property
+    def is_agent(self) -> bool:
+        """Whether the name is an agent's."""
+        return _AGENT_NAME.fullmatch(self.username) is not None
 
 
 def check_broker_username(username: str) -> None:
@@ -102,64 +143,94 @@ def verify_broker_password(password: str, password_hash: str) -> bool:
 
 
 def render_password_file(accounts: Iterable[BrokerAccount]) -> str:
-    """Return Mosquitto's `password_file`, sorted by name. Raises InvalidInput on a repeated name."""
-    lines: dict[str, str] = {}
-    for account in accounts:
-        if account.username in lines:
-            raise InvalidInput("username", f"{account.username} appears twice")
-        lines[account.username] = f"{account.username}:{account.password_hash}\n"
-    return "".join(lines[name] for name in sorted(lines))
+    """Return Mosquitto's `password_file`, sorted by name; the first account of a name counts."""
+    return "".join(f"{a.username}:{a.password_hash}\n" for a in _by_name(accounts))
 
 
-def render_acl_file(platform_usernames: Iterable[str]) -> str:
-    """Return Mosquitto's `acl_file`: patterns for agents, everything for the platform's users."""
-    blocks = [f"pattern write i/%u/{suffix}\n" for suffix in AGENT_WRITE]
-    blocks += [f"pattern read i/%u/{suffix}\n" for suffix in AGENT_READ]
-    for username in sorted(set(platform_usernames)):
-        check_broker_username(username)
-        blocks.append(f"\nuser {username}\ntopic readwrite #\ntopic read $SYS/#\n")
-    return "".join(blocks)
+def render_acl_file(accounts: Iterable[BrokerAccount]) -> str:
+    """Return Mosquitto's `acl_file`: patterns for agents, then a block for each other account."""
+    lines = [f"pattern write i/%u/{suffix}\n" for suffix in AGENT_WRITE]
+    lines += [f"pattern read i/%u/{suffix}\n" for suffix in AGENT_READ]
+    for account in _by_name(accounts):
+        if account.is_agent and not account.is_platform:
+            continue
+        lines.append(f"\nuser {account.username}\n")
+        if not account.is_platform:
+            lines.append(f"topic deny {_pattern_topics(account)}\n")
+        lines += [f"topic {r.words} {r.topic}\n" for r in _own_rules(account) if r.words]
+    return "".join(lines)
 
 
 def parse_accounts(password_file: str, acl_file: str) -> list[BrokerAccount]:
     """Read back what the two renderers wrote. Raises InvalidInput on a line that is none of theirs."""
-    platform = {
-        line.removeprefix("user ") for line in acl_file.splitlines() if line.startswith("user ")
-    }
+    rules: dict[str, list[AclRule]] = {}
+    denied: set[str] = set()
+    username = ""
+    for line in acl_file.splitlines():
+        kind, _, rest = line.partition(" ")
+        words, _, topic = rest.partition(" ")
+        if kind == "user":
+            username = rest
+            rules[username] = []
+        elif kind == "topic" and words == "deny":
+            denied.add(username)
+        elif kind == "topic" and username:
+            rules[username].append(AclRule(topic, "read" in words, "write" in words))
+        elif kind not in {"pattern", ""}:
+            raise InvalidInput("acl", f"no line of ours: {line[:80]!r}")
     accounts = []
     for line in password_file.splitlines():
         username, _, password_hash = line.partition(":")
-        accounts.append(BrokerAccount(username, password_hash, username in platform))
+        is_platform = username in rules and username not in denied
+        own = () if is_platform else tuple(rules.get(username, ()))
+        accounts.append(BrokerAccount(username, password_hash, is_platform, own))
     return accounts
 
 
-def may(username: str, is_platform: bool, topic: str, write: bool) -> bool:
-    """Say whether a user may publish (or receive) on this topic; a wildcard is never a topic."""
+def may(account: BrokerAccount, topic: str, *, write: bool) -> bool:
+    """Say whether an account may publish (or receive) on this topic; a wildcard is never a topic."""
     if not topic or "+" in topic or "#" in topic or "\x00" in topic:
         return False
-    if topic.startswith("$"):
-        return is_platform and not write and (topic == "$SYS" or topic.startswith("$SYS/"))
-    if is_platform:
-        return True
-    prefix = f"i/{username}/"
-    if not topic.startswith(prefix):
-        return False
-    levels = topic.removeprefix(prefix).split("/")
-    return any(_matches(suffix, levels) for suffix in (AGENT_WRITE if write else AGENT_READ))
+    return _granted(account, topic, write=write)
 
 
-def may_subscribe(username: str, is_platform: bool, topic_filter: str) -> bool:
+def may_subscribe(account: BrokerAccount, topic_filter: str) -> bool:
     """Say whether everything that a filter can match may be read; `$share/…` only by the platform."""
-    if is_platform:
+    if account.is_platform:
         return bool(topic_filter)
-    return may(username, is_platform, topic_filter, write=False)
+    return bool(topic_filter) and _granted(account, topic_filter, write=False)
 
 
-def _matches(suffix: str, levels: list[str]) -> bool:
-    wanted = suffix.split("/")
-    return len(wanted) == len(levels) and all(
-        w in {"+", have} for w, have in zip(wanted, levels, strict=True)
+def _granted(account: BrokerAccount, wanted: str, *, write: bool) -> bool:
+    if write and wanted.startswith("$"):
+        return False
+    if account.is_agent and not account.is_platform:
+        prefix = f"i/{account.username}/"
+        rest = wanted.removeprefix(prefix)
+        suffixes = AGENT_WRITE if write else AGENT_READ
+        return wanted.startswith(prefix) and any(covers(suffix, rest) for suffix in suffixes)
+    if not account.is_platform and covers(_pattern_topics(account), wanted):
+        return False
+    return any(
+        covers(rule.topic, wanted)
+        for rule in _own_rules(account)
+        if (rule.write if write else rule.read)
     )
+
+
+def _own_rules(account: BrokerAccount) -> tuple[AclRule, ...]:
+    return _PLATFORM_RULES if account.is_platform else account.rules
+
+
+def _pattern_topics(account: BrokerAccount) -> str:
+    return f"i/{account.username}/#"
+
+
+def _by_name(accounts: Iterable[BrokerAccount]) -> list[BrokerAccount]:
+    found: dict[str, BrokerAccount] = {}
+    for account in accounts:
+        found.setdefault(account.username, account)
+    return [found[name] for name in sorted(found)]
 
 
 def _derive(password: str, salt: bytes, rounds: int) -> bytes:

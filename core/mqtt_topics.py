@@ -82,6 +82,11 @@ def agent_username(tenant: str, agent: UUID) -> str:
     return f"{encode_id(tenant)}/a/{encode_id(str(agent))}"
 
 
+def endpoint_username(tenant: str, endpoint: UUID) -> str:
+    """Return the broker user of an MQTT endpoint's sensors; no agent can have this name."""
+    return f"{encode_id(tenant)}/d/{encode_id(str(endpoint))}"
+
+
 def parse_username(username: str) -> tuple[str, UUID]:
     """Return tenant and agent of a broker user; raises BadTopic if it is not an agent's."""
     levels = username.split("/")

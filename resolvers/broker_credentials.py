@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
+from uuid import UUID
 
 from core.broker_accounts import hash_broker_password
 from core.context import Context
+from core.errors import Conflict
 from core.events import BROKER_ACCOUNTS, BrokerAccountsChanged
-from core.mqtt_topics import agent_username
+from core.mqtt_topics import agent_username, encode_id, endpoint_username, format_topic
 from models.agents import Agent
-from models.mqtt_accounts import put_account
+from models.mqtt_accounts import delete_endpoint_account, put_account, put_only_line
 from models.tenants import Tenant, get_tenant
 from models.unit_of_work import Work
+from resolvers.mqtt_accounts import WRITE
 
 _KEEP_ALIVE_SECONDS: Final = 60
 _RECONNECT_MS: Final = 5_000
@@ -35,6 +38,15 @@ class BrokerCredentials:
     clean_session: bool
     reconnect_period: int
     connect_timeout: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCredentials:
+    """How the sensors of an MQTT endpoint log in, and the one topic that they may publish on."""
+
+    username: str
+    password: str
+    topic: str
 
 
 def broker_password(ctx: Context, tenant: Tenant, agent: Agent, device_key_hash: bytes) -> str:
@@ -85,3 +97,42 @@ async def open_broker_account(
         ctx.clock.now(),
     )
     work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())
+
+
+async def open_endpoint_account(
+    ctx: Context, work: Work, agent: Agent, endpoint_uuid: UUID
+) -> EndpointCredentials:
+    """Give the sensors of an MQTT endpoint their account, or the one they have a new password.
+
+    Only this answer has the password. Raises Conflict when another tenant's endpoint, or another
+    agent's, has this uuid.
+    """
+    tenant = str((await get_tenant(agent.tenant_id)).uuid)
+    found = EndpointCredentials(
+        username=endpoint_username(tenant, endpoint_uuid),
+        password=ctx.ids.secret(24),
+        topic=format_topic(tenant, agent.uuid, "d", encode_id(str(endpoint_uuid))),
+    )
+    salt = bytes.fromhex(ctx.ids.secret_hex(12))
+    now = ctx.clock.now()
+    account_id = await put_account(
+        agent.tenant_id,
+        found.username,
+        hash_broker_password(found.password, salt),
+        agent.id,
+        now,
+        endpoint_uuid,
+    )
+    if account_id is None:
+        raise Conflict("This endpoint's account at the broker belongs to somebody else")
+    await put_only_line(agent.tenant_id, account_id, found.topic, WRITE, now)
+    work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())
+    return found
+
+
+async def close_endpoint_account(
+    ctx: Context, work: Work, agent: Agent, endpoint_uuid: UUID
+) -> None:
+    """Take the account of an endpoint's sensors away, if there is one."""
+    if await delete_endpoint_account(ctx.tenant_id, agent.id, endpoint_uuid):
+        work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())

@@ -47,7 +47,5 @@ class Accounts:
             return False
         if action is Action.SUBSCRIBE:
             # Taken literally by amqtt, so it would be granted and then deliver nothing.
-            return not topic.startswith("$share/") and may_subscribe(
-                account.username, account.is_platform, topic
-            )
-        return may(account.username, account.is_platform, topic, action is Action.PUBLISH)
+            return not topic.startswith("$share/") and may_subscribe(account, topic)
+        return may(account, topic, write=action is Action.PUBLISH)
