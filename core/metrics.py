@@ -35,6 +35,11 @@ INGEST_COMMIT_SECONDS = Histogram(
     "fleetgraph_ingest_commit_seconds", "Time to commit one batch of readings.", buckets=_FAST
 )
 BROKER_CONNECTED = Gauge("fleetgraph_broker_connected", "1 while the broker link is up.")
+BROKER_DRIFT = Counter(
+    "fleetgraph_broker_drift_total",
+    "Differences between a broker's copy of the accounts and what it was given.",
+    ["kind"],
+)
 LIVE_LISTENERS = Gauge("fleetgraph_live_listeners", "Streams of readings being followed.")
 REFUSALS_DROPPED = Counter(
     "fleetgraph_refusals_dropped_total",

@@ -61,7 +61,7 @@ def make_workers(
 
     makers: dict[str, Callable[[], Worker]] = {
         "ingest": ingest,
-        "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform]),
+        "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform], plan.endpoint),
         "broker-messages": messages,
         "sessions": lambda: Periodic(
             "sessions", sessions.PERIOD_SECONDS, Sessions(system, plan.endpoint).step

@@ -15,6 +15,7 @@ from tests.source import ROOT, dotted, product, tree
 TENANTLESS_TABLES = {
     "tenant",
     "heartbeat",
+    "broker_copy",
     "broker_status",
     "journal_horizon",
     "tortoise_migrations",
