@@ -150,6 +150,7 @@ async def revoke_device_keys(ctx: Context, agent_uuid: UUID, *, reason: str) -> 
     now = ctx.clock.now()
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
+        await liveness.request_drops([agent.id], None, now)
         count = await revoke_keys(ctx.tenant_id, agent.id, now, reason)
         await stop_broker_login(ctx.tenant_id, agent.id, now)
         agent.provisioning_state = ProvisioningState.REGISTERED
@@ -158,7 +159,6 @@ async def revoke_device_keys(ctx: Context, agent_uuid: UUID, *, reason: str) -> 
         agent.changed_at = now
         names = ("provisioning_state", "challenge", "is_online", "changed_at")
         await agent.save(update_fields=names)
-        await liveness.request_drops([agent.id], None, now)
         work.emit(ACCESS, AccessChanged(ctx.tenant_id, agent_id=agent.id))
         work.emit(BROKER_ACCOUNTS, BrokerAccountsChanged())
         work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent_uuid))

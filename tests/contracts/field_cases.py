@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
 from tests.contracts.world_of_two import PASSWORD, Tenancy
 
 ANOTHER_PASSWORD = "a battery of correct horses"
@@ -188,6 +189,7 @@ FIELDS: dict[str, Arguments] = {
     **FLEETS,
     **REGISTER,
     **AUDIT,
+    **KEYS,
 }
 
 _FILTERED: list[Arguments] = [
@@ -203,6 +205,7 @@ _SELECTED: list[Arguments] = [
 ]
 
 MORE: dict[str, list[Arguments]] = {
+    **MORE_KEYS,
     "Query.auditEvents": [
         lambda it, _: {"filter": {"userId": str(it.spare.id)}},
         lambda it, _: {"filter": {"apiKeyId": str(it.api_key_id)}},

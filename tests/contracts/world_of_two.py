@@ -70,6 +70,7 @@ class Tenancy:
     device_key: str
     fleet: Fleet
     provisioning_key: str
+    provisioning_key_id: UUID
     newcomer: Newcomer
     stranger: Newcomer
     invitation: Invitation
@@ -170,6 +171,7 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         device_key=device_key,
         fleet=fleet,
         provisioning_key=key.key,
+        provisioning_key_id=key.row.id,
         newcomer=newcomer,
         stranger=Newcomer(ctx, f"stranger {mark}"),
         invitation=invited.row,
