@@ -19,12 +19,12 @@ class BrokerDriver(Protocol):
     per account (the plugin of 2.0 knows no `%u`), its own entry for `$share`, and patience: every
     command rewrites the whole list, 30 ms at 3,000 accounts, during which the broker stands still,
     and a change of an account disconnects it. That is why it is not there by default.
-
-    Attributes:
-        place: which copy of the accounts this is, e.g. its folder; None when there is none.
     """
 
-    place: str | None
+    @property
+    def place(self) -> str | None:
+        """Which copy of the accounts this is, e.g. its folder; None when there is none."""
+        ...
 
     async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
         """Return how the broker's copy differs from what we gave it last.

@@ -7,7 +7,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.broker_accounts import BrokerAccount, render_acl_file, render_password_file
+from core.broker_accounts import BrokerAccount
+from core.broker_drift import Drift
+from fleetgraph.account_files import AccountFiles
 
 _log = logging.getLogger(__name__)
 
@@ -19,23 +21,26 @@ class BrokerFiles:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.place = f"files {folder}"
+        self._files = AccountFiles(folder, _put)
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
-        """Write both files if their content differs."""
-        await asyncio.to_thread(self._write, accounts)
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        """Return how the files differ from what we wrote last."""
+        return await asyncio.to_thread(self._files.inspect, accounts, mark)
 
-    def _write(self, accounts: Sequence[BrokerAccount]) -> None:
-        platform = [account.username for account in accounts if account.is_platform]
-        for name, text in (
-            ("acl", render_acl_file(platform)),
-            ("passwords", render_password_file(accounts)),
-        ):
-            path = self._folder / name
-            if path.exists() and path.read_text(encoding="utf-8") == text:
-                continue
-            temporary = path.with_suffix(".new")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.chmod(0o644)  # another container's account reads it; the volume is private
-            temporary.replace(path)
-            _log.info("wrote the broker's %s", name)
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
+        """Write the files whose content differs."""
+        await asyncio.to_thread(self._files.write, accounts)
+        return self._files.mark
+
+    def was_touched(self) -> bool:
+        """Say whether a file is another one than we left there."""
+        return self._files.was_touched()
+
+
+def _put(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o644)  # another container's account reads it; the volume is private
+    temporary.replace(path)
+    _log.info("wrote the broker's %s", path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from workers.mqtt import BrokerEndpoint
 
 PLATFORM_USER = "fleetgraph"
 _PORT = 1883
+_CLIENT_ID_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class BrokerPlan:
     is_embedded: bool
 
 
-def external_plan(settings: Settings) -> BrokerPlan:
-    """Return the plan for the broker that `mqtt.url` names."""
+def external_plan(settings: Settings, secrets: DerivedSecrets | None = None) -> BrokerPlan:
+    """Return the plan for the broker that `mqtt.url` names; `secrets` are for whoever connects."""
     mqtt = settings.mqtt
     assert mqtt.url is not None
     url = BrokerUrl.parse(mqtt.url.get_secret_value())
@@ -41,7 +43,7 @@ def external_plan(settings: Settings) -> BrokerPlan:
         port=url.port,
         username=url.username,
         password=url.password,
-        client_id=mqtt.client_id,
+        client_id=_client_id(settings, secrets) if secrets else mqtt.client_id,
         tls=url.tls,
         ca_cert=ca_cert,
         mqtt5=mqtt.version == "5",
@@ -52,7 +54,7 @@ def external_plan(settings: Settings) -> BrokerPlan:
         port=mqtt.public_port or url.port,
         ca_cert=ca_cert,
     )
-    account = BrokerAccount(url.username, hash_broker_password(url.password), is_platform=True)
+    account = _platform_account(url.username, url.password)
     return BrokerPlan(endpoint, address, account, is_embedded=False)
 
 
@@ -66,7 +68,7 @@ def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
         port=port,
         username=PLATFORM_USER,
         password=password,
-        client_id=mqtt.client_id,
+        client_id=_client_id(settings, secrets),
     )
     tls = embedded_tls(settings)
     address = BrokerAddress(
@@ -75,7 +77,7 @@ def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
         port=mqtt.public_port or (tls.port if tls else port),
         ca_cert=tls.ca_cert() if tls else None,
     )
-    account = BrokerAccount(PLATFORM_USER, hash_broker_password(password), is_platform=True)
+    account = _platform_account(PLATFORM_USER, password)
     return BrokerPlan(endpoint, address, account, is_embedded=True)
 
 
@@ -93,3 +95,15 @@ def external_driver(settings: Settings) -> BrokerDriver:
     """Return what keeps an external broker's accounts: files, or nobody of ours."""
     folder = settings.mqtt.accounts_dir
     return NoBrokerDriver() if folder is None else BrokerFiles(Path(folder))
+
+
+def _client_id(settings: Settings, secrets: DerivedSecrets) -> str:
+    """Return a client id that no agent can guess: whoever connects with it would take our queue."""
+    return f"{settings.mqtt.client_id}-{secrets.derive('mqtt-client-id')[:_CLIENT_ID_CHARS]}"
+
+
+def _platform_account(username: str, password: str) -> BrokerAccount:
+    """Return our own account: the same in every program, so that none rewrites another's files."""
+    # More rounds than the hash itself has: the salt must not be the easier way to the password.
+    salt = hashlib.pbkdf2_hmac("sha512", password.encode(), username.encode(), 1_000, 12)
+    return BrokerAccount(username, hash_broker_password(password, salt), is_platform=True)

@@ -47,7 +47,7 @@ async def run_work(settings: Settings, stop: asyncio.Event, names: Iterable[str]
     """Run the named workers until `stop` is set."""
     url = require_url(settings, broker=True)
     async with open_parts(settings, url) as services:
-        plan = external_plan(settings)
+        plan = external_plan(settings, services.secrets)
         supervisor = Supervisor(make_workers(services, plan, external_driver(settings), names))
         supervisor.start()
         try:

@@ -11,13 +11,20 @@ from dataclasses import replace
 from signal import SIGTERM
 
 from core.broker_accounts import BrokerAccount
+from core.broker_drift import Drift
 from core.callers import system_caller
 from core.context import Context
 from core.derived_secrets import DerivedSecrets
 from core.gateways import BrokerDriver
 from fleetgraph import owner
 from fleetgraph.banner import Banner
-from fleetgraph.brokers import BrokerPlan, embedded_plan, external_driver, external_plan
+from fleetgraph.brokers import (
+    BrokerPlan,
+    embedded_plan,
+    embedded_tls,
+    external_driver,
+    external_plan,
+)
 from fleetgraph.embedded.broker import EmbeddedBroker, start_broker
 from fleetgraph.embedded.child import Child
 from fleetgraph.embedded.places import write_private
@@ -75,11 +82,8 @@ class _Up:
         await migrate(url)
         given = settings.data.secret.get_secret_value() if settings.data.secret else None
         secret = master_secret(self._data_dir, given)
-        plan = (
-            external_plan(settings)
-            if settings.mqtt.url
-            else embedded_plan(settings, DerivedSecrets(secret))
-        )
+        make_plan = external_plan if settings.mqtt.url else embedded_plan
+        plan = make_plan(settings, DerivedSecrets(secret))
         port = settings.http.port or find_free_port(settings.http.host, HTTP_PORT)
         # Letters name the address that was found.
         settings = settings.model_copy(
@@ -155,6 +159,7 @@ class _Up:
                 port=endpoint.port,
                 accounts=[plan.platform, *await list_broker_accounts(system)],
                 kind=self._settings.mqtt.broker,
+                tls=embedded_tls(self._settings),
             )
 
         broker = _Broker(await start())
@@ -193,8 +198,18 @@ class _Broker:
     def __init__(self, current: EmbeddedBroker) -> None:
         self.current = current
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
-        await self.current.apply(accounts)
+    @property
+    def place(self) -> str:
+        return self.current.place
+
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        return await self.current.inspect(accounts, mark)
+
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
+        return await self.current.apply(accounts)
+
+    def was_touched(self) -> bool:
+        return self.current.was_touched()
 
     async def wait(self) -> int:
         return await self.current.wait()

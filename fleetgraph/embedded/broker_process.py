@@ -8,13 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.broker_accounts import BrokerAccount, render_acl_file, render_password_file
+from core.broker_accounts import BrokerAccount
+from core.broker_drift import Drift
 from core.errors import Conflict
+from fleetgraph.account_files import AccountFiles
 from fleetgraph.embedded.child import Child
 from fleetgraph.embedded.lock import FolderLock
 from fleetgraph.embedded.places import Account, server_account, server_folder, write_private
 from fleetgraph.embedded.ports import accepts, dial_host, is_free
 from fleetgraph.embedded.processes import end_process, find_processes
+from fleetgraph.embedded.tls import TlsListener
 
 _START_SECONDS_MAX = 30.0
 _STOP_SECONDS = 10.0
@@ -28,9 +31,12 @@ class BrokerProcess(ABC):
     shared_subscriptions: bool
     summary: str
 
-    def __init__(self, data_dir: Path, *, host: str, port: int) -> None:
+    def __init__(
+        self, data_dir: Path, *, host: str, port: int, tls: TlsListener | None = None
+    ) -> None:
         self.host = host
         self.port = port
+        self.tls = tls
         dial = dial_host(host)
         self.url = f"mqtt://{f'[{dial}]' if ':' in dial else dial}:{port}"
         self._data_dir = data_dir.resolve()
@@ -38,6 +44,8 @@ class BrokerProcess(ABC):
         self._child: Child | None = None
         self._account: Account | None = None
         self._folder = self._data_dir / self.kind
+        self._files = AccountFiles(self._folder, self._put)
+        self.place = f"{self.kind} {self._data_dir}"
         self._wanted: Sequence[BrokerAccount] = ()
         self._applying = asyncio.Lock()
 
@@ -54,15 +62,24 @@ class BrokerProcess(ABC):
             await asyncio.shield(self.stop())
             raise
 
-    async def apply(self, accounts: Sequence[BrokerAccount]) -> None:
+    async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
+        """Return how the files differ from what we wrote last."""
+        return await asyncio.to_thread(self._files.inspect, accounts, mark)
+
+    async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
         """Write the accounts and have the broker read them; nothing happens when they are the same.
 
         Calls that overlap are taken together: the newest accounts win.
         """
         self._wanted = accounts
         async with self._applying:
-            if await asyncio.to_thread(self._write_accounts, self._wanted):
-                await self._reload()
+            if await asyncio.to_thread(self._write, self._wanted):
+                self._reload()
+        return self._files.mark
+
+    def was_touched(self) -> bool:
+        """Say whether a file is another one than we left there."""
+        return self._files.was_touched()
 
     async def stop(self) -> None:
         """End the broker and give the folder back."""
@@ -88,8 +105,8 @@ class BrokerProcess(ABC):
         """Write what the configuration file needs beside it and start the child with it."""
 
     @abstractmethod
-    async def _reload(self) -> None:
-        """Have the child read its account files again."""
+    def _reload(self) -> None:
+        """Have the child read its account files again, within a second."""
 
     async def _start(self, accounts: Sequence[BrokerAccount], system_root: Path) -> None:
         self._lock(self._data_dir)
@@ -104,32 +121,41 @@ class BrokerProcess(ABC):
                 pid, self._program(), str(config), first=signal.SIGTERM, seconds=_STOP_SECONDS
             ):
                 raise Conflict(f"{self.kind} (process {pid}) of an earlier start does not end")
-        if not is_free(self.host, self.port):
-            raise Conflict(
-                f"Port {self.port} on {self.host} is taken by another program; "
-                "stop it, or choose another port",
-                port=self.port,
-            )
-        await asyncio.to_thread(self._write_accounts, accounts)
+        for host, port in self._listeners():
+            if not is_free(host, port):
+                raise Conflict(
+                    f"Port {port} on {host} is taken by another program; "
+                    "stop it, or choose another port",
+                    port=port,
+                )
+        if self.tls:
+            self.tls.check()
+        self._files.folder = self._folder
+        await asyncio.to_thread(self._write, accounts)
         self._child = await self._spawn(config)
         await self._until_accepting()
 
     def _accounts(self) -> tuple[str, ...]:
         return ("mosquitto", "fleetgraph", "nobody")
 
+    def _listeners(self) -> list[tuple[str, int]]:
+        return [(self.host, self.port), *([(self.tls.host, self.tls.port)] if self.tls else [])]
+
     def _lock(self, folder: Path) -> None:
         lock = FolderLock(folder, "broker.lock")
         lock.acquire()
         self._locks.append(lock)
 
-    def _write_accounts(self, accounts: Sequence[BrokerAccount]) -> bool:
-        platform = [account.username for account in accounts if account.is_platform]
-        files = {"acl": render_acl_file(platform), "passwords": render_password_file(accounts)}
-        # The passwords come last: who watches that file finds both up to date.
-        changed = [
-            write_private(self._folder / name, text, self._account) for name, text in files.items()
+    def _write(self, accounts: Sequence[BrokerAccount]) -> bool:
+        """Write accounts and certificate; returns whether anything is new."""
+        found = self.tls.files() if self.tls else {}
+        renewed = [
+            write_private(self._folder / name, text, self._account) for name, text in found.items()
         ]
-        return any(changed)
+        return any([self._files.write(accounts), *renewed])
+
+    def _put(self, path: Path, text: str) -> None:
+        write_private(path, text, self._account)
 
     async def _until_accepting(self) -> None:
         assert self._child is not None
@@ -138,7 +164,7 @@ class BrokerProcess(ABC):
             if not self._child.running:
                 await self._child.wait()
                 raise self._child.failed("ended while starting")
-            if await accepts(self.host, self.port):
+            if all([await accepts(host, port) for host, port in self._listeners()]):
                 return
             await asyncio.sleep(0.02)
         raise self._child.failed("does not accept connections")

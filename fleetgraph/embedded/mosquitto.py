@@ -10,6 +10,7 @@ from pathlib import Path
 from fleetgraph.embedded.broker_process import BrokerProcess
 from fleetgraph.embedded.child import Child, run_to_end
 from fleetgraph.embedded.places import write_private
+from fleetgraph.embedded.tls import TlsListener
 
 _RELOAD_SECONDS_MIN = 1.0
 _VERSION = re.compile(r"version (\d+(?:\.\d+)+)")
@@ -37,6 +38,19 @@ log_type notice
 connection_messages false
 """
 
+_TLS_CONFIG = """
+listener {port} {host}
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+"""
+
+# The certificate comes beside the password. `use_identity_as_username` would take its place:
+# Mosquitto then never asks the password file, and so lets in whom it does not name any more.
+_CLIENTS_CONFIG = """\
+cafile {folder}/clients.pem
+require_certificate true
+"""
+
 
 class MosquittoBroker(BrokerProcess):
     """Mosquitto. What is queued survives a stop; a crash of the broker loses up to 15 s of it."""
@@ -46,10 +60,13 @@ class MosquittoBroker(BrokerProcess):
     shared_subscriptions = True
     summary = "Mosquitto: MQTT 3.1.1 and 5, shared subscriptions, about 30,000 messages/s (QoS 1)"
 
-    def __init__(self, data_dir: Path, *, host: str, port: int, program: Path) -> None:
-        super().__init__(data_dir, host=host, port=port)
+    def __init__(
+        self, data_dir: Path, *, host: str, port: int, program: Path, tls: TlsListener | None = None
+    ) -> None:
+        super().__init__(data_dir, host=host, port=port, tls=tls)
         self._path = program
-        self._reloaded_at = 0.0
+        self._reload_at = 0.0
+        self._reloading: asyncio.TimerHandle | None = None
 
     def _program(self) -> str:
         return "mosquitto"
@@ -61,6 +78,9 @@ class MosquittoBroker(BrokerProcess):
         if version:
             self.summary = MosquittoBroker.summary.replace(":", f" {version[1]}:", 1)
         text = _CONFIG.format(port=self.port, host=self.host, folder=self._folder)
+        if self.tls:
+            tls = _TLS_CONFIG + (_CLIENTS_CONFIG if self.tls.client_ca_file else "")
+            text += tls.format(port=self.tls.port, host=self.tls.host, folder=self._folder)
         write_private(config, text, self._account)
         # Started as the account, not as root: Mosquitto's own change of account would make the
         # kernel forget that it is to end with us.
@@ -68,11 +88,15 @@ class MosquittoBroker(BrokerProcess):
             "mosquitto", [self._path, "-c", config], account=self._account, cwd=self._folder
         )
 
-    async def _reload(self) -> None:
+    def _reload(self) -> None:
+        if self._reloading:
+            return
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._reloaded_at + _RELOAD_SECONDS_MIN - loop.time())
-        # Whatever came in while we waited goes along with this one signal.
-        await asyncio.to_thread(self._write_accounts, self._wanted)
+        # Whatever is written until then goes along with this one signal.
+        self._reload_at = max(loop.time(), self._reload_at + _RELOAD_SECONDS_MIN)
+        self._reloading = loop.call_at(self._reload_at, self._tell)
+
+    def _tell(self) -> None:
+        self._reloading = None
         if self._child:
             self._child.send(signal.SIGHUP)
-        self._reloaded_at = loop.time()
