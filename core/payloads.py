@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
@@ -12,19 +11,17 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
-from core.errors import InvalidInput, PayloadTooLarge
+from core.errors import InvalidInput
+from core.inflating import Broken, TooLarge, ZlibStream
 
 INFLATED_BYTES_MAX: Final = 16 * 1024 * 1024
 LAYERS_MAX: Final = 2
 
 NESTING_MAX: Final = 200  # orjson writes 254 levels; the answer may wrap what came in
 
-_AUTO: Final = zlib.MAX_WBITS | 32  # zlib or gzip, told by the header
-_RAW: Final = -zlib.MAX_WBITS
-_GZIP: Final = b"\x1f\x8b"
 _HEADS: Final = {
     "zlib": (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"),
-    "gzip": (_GZIP,),
+    "gzip": (b"\x1f\x8b",),
     "zstd": (b"\x28\xb5\x2f\xfd",),
 }
 _KINDS: Final = {heads[0][:1]: kind for kind, heads in _HEADS.items()}
@@ -32,6 +29,10 @@ _WINDOW_BYTES_MAX: Final = 2**27
 _ZSTD_SLICE_BYTES: Final = 64
 _SPACE: Final = b" \t\r\n"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 
 _json = msgspec.json.Decoder()
 _msgpack = msgspec.msgpack.Decoder()
@@ -43,14 +44,6 @@ class Undecodable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class _TooLarge(Exception):
-    """Inflation would pass the limit."""
-
-
-class _Broken(Exception):
-    """Not a whole stream of the expected kind."""
 
 
 def unpack(payload: bytes, *, limit_bytes: int = INFLATED_BYTES_MAX) -> bytes:
@@ -67,36 +60,13 @@ def unpack(payload: bytes, *, limit_bytes: int = INFLATED_BYTES_MAX) -> bytes:
             return payload
         try:
             payload = _inflate(payload, kind, limit_bytes)
-        except _TooLarge:
+        except TooLarge:
             raise Undecodable(f"inflates to more than {limit_bytes} bytes") from None
-        except _Broken as broken:
+        except Broken as broken:
             raise Undecodable(f"not a whole {kind} stream: {broken}") from None
     if _sniff(payload):
         raise Undecodable(f"compressed more than {LAYERS_MAX} times")
     return payload
-
-
-def inflate(body: bytes, content_encoding: str | None, limit_bytes: int) -> bytes:
-    """Return an HTTP body without its content encoding: gzip, deflate, zstd or identity.
-
-    Raises PayloadTooLarge beyond the limit, InvalidInput for another encoding or a broken body.
-    """
-    names = [name.strip().lower() for name in (content_encoding or "").split(",")]
-    kinds = [name.removeprefix("x-") for name in names if name not in {"", "identity"}]
-    if len(kinds) > LAYERS_MAX:
-        raise InvalidInput("Content-Encoding", f"more than {LAYERS_MAX} encodings")
-    for kind in reversed(kinds):
-        if kind not in {"gzip", "deflate", "zstd"}:
-            raise InvalidInput("Content-Encoding", f"{kind[:40]!r} is not supported")
-        try:
-            body = _inflate(body, kind, limit_bytes)
-        except _TooLarge:
-            raise PayloadTooLarge("Inflated body", limit_bytes=limit_bytes) from None
-        except _Broken as broken:
-            raise InvalidInput("body", f"not a whole {kind} stream: {broken}") from None
-    if len(body) > limit_bytes:
-        raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
-    return body
 
 
 def is_json(payload: bytes) -> bool:
@@ -122,6 +92,15 @@ def decode_object(payload: bytes) -> object:
         raise Undecodable(f"not MessagePack: {error}") from None
     except RecursionError:
         raise Undecodable("nested too deeply") from None
+
+
+def mend_surrogates(text: bytes) -> bytes:
+    """Return JSON with the replacement character for each half of one.
+
+    JavaScript writes halves when it cuts a text within an emoji. An agent that does must not be
+    refused, or it goes silent.
+    """
+    return _LONE_SURROGATE.sub(rb"\\ufffd", text)
 
 
 def storable(value: object) -> Any:
@@ -159,7 +138,10 @@ def _decode_json(payload: bytes) -> object:
             raise Undecodable(f"not JSON: {error}") from None
         return _decode_json_with_huge_numbers(payload)
     except (msgspec.DecodeError, ValueError) as error:
-        raise Undecodable(f"not JSON: {error}") from None
+        mended = mend_surrogates(payload)
+        if mended == payload:
+            raise Undecodable(f"not JSON: {error}") from None
+        return _decode_json(mended)
     except RecursionError:
         raise Undecodable("nested too deeply") from None
 
@@ -195,32 +177,9 @@ def _sniff(payload: bytes) -> str:
 def _inflate(packed: bytes, kind: str, limit_bytes: int) -> bytes:
     if kind == "zstd":
         return _inflate_zstd(packed, limit_bytes)
-    if kind == "deflate":  # the name means zlib, but some clients send it without the header
-        has_header = packed[:1] == b"x" and int.from_bytes(packed[:2], "big") % 31 == 0
-        return _inflate_zlib(packed, _AUTO if has_header else _RAW, limit_bytes)
-    return _inflate_zlib(packed, _AUTO, limit_bytes)
-
-
-def _inflate_zlib(packed: bytes, wbits: int, limit_bytes: int) -> bytes:
-    parts: list[bytes] = []
-    room = limit_bytes
-    while packed:  # a gzip body may be several members one after the other
-        stream = zlib.decompressobj(wbits)
-        try:
-            part = stream.decompress(packed, room + 1)
-        except zlib.error as error:
-            raise _Broken(str(error)) from None
-        if len(part) > room:
-            raise _TooLarge
-        if not stream.eof:
-            raise _Broken("cut off")
-        if stream.unused_data and not packed.startswith(_GZIP):
-            raise _Broken("something follows it")
-        parts.append(part)
-        room -= len(part)
-        packed = stream.unused_data
-    if not parts:
-        raise _Broken("empty")
+    stream = ZlibStream()
+    parts = stream.feed(packed, limit_bytes)
+    stream.finish()
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -229,13 +188,13 @@ def _inflate_zstd(packed: bytes, limit_bytes: int) -> bytes:
         # A frame that states its size is inflated to that size whatever the limit says.
         stated = zstandard.frame_content_size(packed)
         if stated > limit_bytes:
-            raise _TooLarge
+            raise TooLarge
         stream = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
         if stated > 0:
             return stream.decompress(packed, allow_extra_data=False)
         return _inflate_zstd_stream(packed, stream, limit_bytes)
     except zstandard.ZstdError as error:
-        raise _Broken(str(error)) from None
+        raise Broken(str(error)) from None
 
 
 def _inflate_zstd_stream(
@@ -247,16 +206,16 @@ def _inflate_zstd_stream(
     room = limit_bytes
     for start in range(0, len(packed), _ZSTD_SLICE_BYTES):
         if stream.eof:
-            raise _Broken("something follows it")
+            raise Broken("something follows it")
         part = stream.decompress(packed[start : start + _ZSTD_SLICE_BYTES])
         room -= len(part)
         if room < 0:
-            raise _TooLarge
+            raise TooLarge
         parts.append(part)
     if not stream.eof:
-        raise _Broken("cut off")
+        raise Broken("cut off")
     if stream.unused_data:
-        raise _Broken("something follows it")
+        raise Broken("something follows it")
     return b"".join(parts)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -11,12 +10,13 @@ import orjson
 from starlette.requests import Request
 
 from core.errors import InvalidInput, PayloadTooLarge
-from core.payloads import inflate, refuse_nesting
+from core.inflating import Inflater
+from core.payloads import mend_surrogates, refuse_nesting
 from rest_compat.endpoints import Endpoint, Place
 
 FORM_FIELDS_MAX: Final = 1000
 ABSENT: Final = object()
-_THREAD_FROM_BYTES: Final = 128 * 1024
+_TURN_BYTES: Final = 64 * 1024
 _FORM: Final = "application/x-www-form-urlencoded"
 _NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 _LENIENT: Final = frozenset({"", "text/plain", "text/json", "application/octet-stream"})
@@ -27,18 +27,17 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:19]) > limit_bytes:
         raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
-    parts: list[bytes] = []
+    inflater = Inflater(request.headers.get("content-encoding"), limit_bytes)
     room = limit_bytes
     async for part in request.stream():
         room -= len(part)
         if room < 0:
             raise PayloadTooLarge("Body", limit_bytes=limit_bytes)
-        parts.append(part)
-    body = b"".join(parts)
-    encoding = request.headers.get("content-encoding")
-    if encoding and len(body) >= _THREAD_FROM_BYTES:
-        return await asyncio.to_thread(inflate, body, encoding, limit_bytes)
-    return inflate(body, encoding, limit_bytes)
+        for start in range(0, len(part), _TURN_BYTES):
+            inflater.feed(part[start : start + _TURN_BYTES])
+            if len(part) > _TURN_BYTES:
+                await asyncio.sleep(0)  # others get their turn
+    return inflater.finish()
 
 
 def media_type_of(request: Request) -> str:
@@ -94,14 +93,6 @@ def parse_lines(body: bytes) -> tuple[list[Any], list[int]]:
     return found, numbers
 
 
-_LONE_SURROGATE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-"""Half of a character: JavaScript writes it when it cuts a text within an emoji. An agent that
-does must not be refused, or it goes silent."""
-
-
 def parse_json(body: bytes) -> Any:
     """Return what the JSON says; ABSENT when there is none. Raises InvalidInput."""
     if not body.strip():
@@ -109,10 +100,10 @@ def parse_json(body: bytes) -> Any:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        mended = _LONE_SURROGATE.sub(rb"\\ufffd", body)
-        if mended == body:
+        whole = mend_surrogates(body)
+        if whole == body:
             raise InvalidInput("body", f"is not JSON: {error}") from None
-        return parse_json(mended)
+        return parse_json(whole)
     refuse_nesting(body, parsed)
     return parsed
 

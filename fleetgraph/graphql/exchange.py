@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from core.errors import InvalidInput, PayloadTooLarge
 from core.ids import RandomIds, clean_id
-from core.payloads import inflate
+from core.inflating import inflate
 from core.rate_limits import RateState
 from fleetgraph.graphql.encoding import rate_headers
 from fleetgraph.graphql.negotiation import Form

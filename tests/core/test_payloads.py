@@ -11,12 +11,11 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import InvalidInput, PayloadTooLarge
+from core.errors import InvalidInput
 from core.payloads import (
     NESTING_MAX,
     Undecodable,
     decode_object,
-    inflate,
     refuse_nesting,
     unpack,
 )
@@ -31,11 +30,6 @@ def zstd(raw: bytes) -> bytes:
 
 def zstd_of_unknown_size(raw: bytes) -> bytes:
     stream = zstandard.ZstdCompressor().compressobj()
-    return stream.compress(raw) + stream.flush()
-
-
-def raw_deflate(raw: bytes) -> bytes:
-    stream = zlib.compressobj(wbits=-15)
     return stream.compress(raw) + stream.flush()
 
 
@@ -146,48 +140,6 @@ def test_what_cannot_be_decoded_says_why(raw: bytes, reason: str) -> None:
 
 def test_a_number_beyond_float64_does_not_spoil_its_neighbours() -> None:
     assert decode_object(b'{"a":1e400,"b":2}') == {"a": Decimal("1e400"), "b": 2}
-
-
-@pytest.mark.parametrize(
-    ("encoding", "pack"),
-    [
-        ("gzip", gzip.compress),
-        ("x-gzip", gzip.compress),
-        ("GZip", gzip.compress),
-        ("deflate", zlib.compress),
-        ("deflate", raw_deflate),
-        ("zstd", zstd),
-        ("identity", bytes),
-        ("", bytes),
-        (None, bytes),
-    ],
-)
-def test_http_bodies_are_inflated_as_their_header_says(encoding: str | None, pack: Pack) -> None:
-    assert inflate(pack(b"hello"), encoding, 5) == b"hello"
-    with pytest.raises(PayloadTooLarge):
-        inflate(pack(b"hello"), encoding, 4)
-
-
-def test_two_content_encodings_are_taken_off_last_first() -> None:
-    assert inflate(zstd(gzip.compress(b"hello")), "gzip, zstd", 100) == b"hello"
-
-
-def test_gzip_members_one_after_the_other_are_one_body() -> None:
-    assert inflate(gzip.compress(b"a") + gzip.compress(b"b"), "gzip", 2) == b"ab"
-    with pytest.raises(PayloadTooLarge):
-        inflate(gzip.compress(b"a") + gzip.compress(b"b"), "gzip", 1)
-
-
-def test_unknown_encodings_and_broken_bodies_are_the_callers_fault() -> None:
-    with pytest.raises(InvalidInput, match="'br' is not supported"):
-        inflate(b"", "br", 10)
-    with pytest.raises(InvalidInput, match="encodings"):
-        inflate(b"", "gzip, gzip, gzip", 10)
-    for encoding in ("gzip", "deflate", "zstd"):
-        with pytest.raises(InvalidInput, match="not a whole"):
-            inflate(b"{}", encoding, 10)
-        with pytest.raises(InvalidInput, match="not a whole"):
-            inflate(b"", encoding, 10)
 
 
 def test_messagepack_and_json_agree() -> None:

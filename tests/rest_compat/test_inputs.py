@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
+import random
 import zlib
 from collections.abc import Iterator
 
@@ -168,13 +170,25 @@ def test_the_limit_counts_inflated_bytes(client: TestClient, size: int) -> None:
     assert answer.json()["facts"] == {"limit_bytes": LIMIT_BYTES}
 
 
-def test_a_large_packed_body_is_inflated_off_the_event_loop(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rest_compat.bodies._THREAD_FROM_BYTES", 1000)
-    stored = gzip.compress(b'{"deviceName": "x"}' + b" " * 2000, compresslevel=0)
-    answer = client.post(AGENTS, content=stored, headers={"Content-Encoding": "gzip"})
-    assert answer.status_code == 201
+async def test_others_get_their_turn_while_a_large_body_is_inflated() -> None:
+    turns = 0
+
+    async def receive() -> Message:
+        body = gzip.compress(random.Random(1).randbytes(500_000))
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    headers = [(b"content-encoding", b"gzip")]
+    request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    assert len(await read_body(request, 10**6)) == 500_000
+    task.cancel()
+    assert turns >= 7
 
 
 def test_a_plain_body_over_the_limit_is_refused_with_and_without_a_length(
