@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from core.broker_drift import Drift
+from core.broker_drift import Drift, DriftKind
 from core.paging import Slice
 from models.connection import fetch
 from models.pages import cursor_at, read_cursor, row_number
@@ -21,7 +21,7 @@ class BrokerDrift:
     """A difference that was found; `repaired_at` is None while it lasts."""
 
     id: int
-    kind: str
+    kind: DriftKind
     subject: str
     found_at: datetime
     repaired_at: datetime | None
@@ -122,6 +122,6 @@ async def page_of_drifts(
         [*tenant_ids],
         *place,
     )
-    items = [BrokerDrift(**row) for row in rows[:first]]
+    items = [BrokerDrift(**row | {"kind": DriftKind(row["kind"])}) for row in rows[:first]]
     cursors = [cursor_at(drift.found_at, drift.id) for drift in items]
     return Slice(items, cursors, len(rows) > first, total[0]["total"])

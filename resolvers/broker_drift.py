@@ -54,9 +54,14 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerSync:
-    """Whether brokers go by the accounts here, as of `checked_at`; None: nobody looks."""
+class BrokerDrifts:
+    """A page of what was found, and whether brokers go by the accounts here.
 
+    Attributes:
+        checked_at: when that was last looked at; None: nobody looks, or no broker keeps a copy.
+    """
+
+    page: Slice[BrokerDrift]
     is_in_sync: bool
     checked_at: datetime | None
 
@@ -107,29 +112,22 @@ async def note_broker_obedience(ctx: Context, place: str, *, obeys: bool) -> Non
 
 
 @allow(Permission.MQTT_USER_READ)
-async def list_broker_drift(
-    ctx: Context, first: int, after: str | None = None
-) -> Slice[BrokerDrift]:
+async def list_broker_drift(ctx: Context, first: int, after: str | None = None) -> BrokerDrifts:
     """Return where brokers differed in the tenant's accounts, newest first.
 
     The owner of the installation's first tenant sees the platform's own, too: files, and accounts
     that are nobody's.
     """
     first = page_size(first)
-    with database_errors():
-        if not await _runs_installation(ctx):
-            return await page_of_drifts([ctx.tenant_id], first, after)
-        with fence(ALL_TENANTS):
-            return await page_of_drifts([ctx.tenant_id, ALL_TENANTS], first, after)
-
-
-@allow(Permission.MQTT_USER_READ)
-async def get_broker_sync(ctx: Context) -> BrokerSync:
-    """Return whether all brokers with a copy of the accounts go by it."""
     since = ctx.clock.now() - timedelta(seconds=CHECKED_SECONDS_MAX)
     with database_errors():
         checked_at, obey = await copies_checked(since)
-    return BrokerSync(checked_at is not None and obey, checked_at)
+        if await _runs_installation(ctx):
+            with fence(ALL_TENANTS):
+                page = await page_of_drifts([ctx.tenant_id, ALL_TENANTS], first, after)
+        else:
+            page = await page_of_drifts([ctx.tenant_id], first, after)
+    return BrokerDrifts(page, checked_at is not None and obey, checked_at)
 
 
 async def _runs_installation(ctx: Context) -> bool:

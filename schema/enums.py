@@ -11,6 +11,7 @@ import strawberry
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
+from core.broker_drift import DriftKind
 from core.callers import Role
 from core.reading_store import Aggregate
 from core.readings import Quality
@@ -61,6 +62,11 @@ strawberry.enum(FleetType, description="What the gateways of a fleet are.")
 strawberry.enum(FleetStatus, description="Where a fleet stands.")
 strawberry.enum(Role, description="What a caller is to its tenant.")
 strawberry.enum(Aggregate, description="How the readings of one bucket become one value.")
+strawberry.enum(
+    DriftKind,
+    name="BrokerDriftKind",
+    description="In what a broker can differ from the accounts that it was given.",
+)
 strawberry.enum(Quality, description="How far a reading can be trusted.")
 
 __all__ = [
@@ -69,6 +75,7 @@ __all__ = [
     "AgentOrder",
     "AgentStatus",
     "Aggregate",
+    "DriftKind",
     "FleetStatus",
     "FleetType",
     "Names",

@@ -179,6 +179,8 @@ AUDIT: dict[str, Arguments] = {
     "Subscription.auditExport": nothing,
 }
 
+BROKER: dict[str, Arguments] = {"Query.brokerDrift": nothing}
+
 FIELDS: dict[str, Arguments] = {
     **AGENTS,
     **PROVISIONING,
@@ -189,6 +191,7 @@ FIELDS: dict[str, Arguments] = {
     **FLEETS,
     **REGISTER,
     **AUDIT,
+    **BROKER,
     **KEYS,
 }
 
