@@ -13,7 +13,7 @@ from core import metrics
 from core.clock import SystemClock
 from core.errors import RateLimited
 from core.rate_limits import RateScope, RateState, address_key
-from fleetgraph.limits import CallLimiter, MemoryWindows, RedisWindows, Windows
+from fleetgraph.limits import HOUR, CallLimiter, MemoryWindows, RedisWindows, Windows
 from tests.contracts.test_pubsub import RedisServer, free_port, redis_server
 
 __all__ = ["redis_server"]
@@ -257,3 +257,33 @@ async def test_a_redis_that_hangs_delays_one_call_and_counts_again_when_it_is_ba
 )
 def test_an_address_stands_for_its_customer(address: str, key: str) -> None:
     assert address_key(address) == key
+
+
+async def test_a_look_counts_nothing(windows: Windows) -> None:
+    limiter = CallLimiter(windows, LIMITS)
+    for _ in range(9):
+        await limiter.check(RateScope.AUTH, "looked")
+    for _ in range(3):
+        await limiter.hit(RateScope.AUTH, "looked")
+    with pytest.raises(RateLimited) as caught:
+        await limiter.check(RateScope.AUTH, "looked")
+    assert 1 <= int(str(caught.value.facts["retry_after_seconds"])) <= 60
+
+
+async def test_a_scope_may_be_counted_over_an_hour(redis_url: str | None) -> None:
+    windows: Windows
+    if redis_url is None:
+        windows = MemoryWindows(seconds=HOUR)
+    else:
+        windows = RedisWindows(redis_url, SystemClock(), HASH_KEY, seconds=HOUR)
+    limiter = CallLimiter(MemoryWindows(), LIMITS, {RateScope.PROVISIONING: windows})
+    try:
+        for left in (2, 1, 0):
+            state = await limiter.hit(RateScope.PROVISIONING, "hourly")
+            assert state
+            assert state.remaining == left
+            assert 3_590 <= state.reset_seconds <= HOUR
+        with pytest.raises(RateLimited, match="per hour"):
+            await limiter.check(RateScope.PROVISIONING, "hourly")
+    finally:
+        await limiter.close()
