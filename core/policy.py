@@ -37,9 +37,11 @@ class Policy:
     """Bounds on what callers may ask for, in force for the whole installation."""
 
     broker: BrokerAddress = field(default_factory=BrokerAddress)
+    broker_usernames: frozenset[str] = frozenset({"fleetgraph"})
     client_id_prefix: str = "agent"
     challenge_ttl_seconds: int = 900
     online_window_seconds: int = 300
+    agent_update_secret: str | None = field(default=None, repr=False)
     target_state_bytes_max: int = 256 * 1024
     device_logs_bytes_max: int = 10 * 1024 * 1024
     state_report_bytes_max: int = 2 * 1024 * 1024
@@ -51,6 +53,7 @@ class Policy:
     audit_days: int = 730
     agent_metrics_days: int = 30
     logs_days: int = 90
+    target_state_versions: int = 100
     adapter_history_days: int = 30
     state_history_days: int = 30
     registration: Registration = Registration.INVITATION

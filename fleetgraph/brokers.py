@@ -91,6 +91,13 @@ def embedded_tls(settings: Settings) -> TlsListener | None:
     return TlsListener(mqtt.tls_host or mqtt.host, mqtt.tls_port, mqtt.tls_dir, mqtt.client_ca_file)
 
 
+def platform_usernames(settings: Settings) -> frozenset[str]:
+    """Return the names under which we log in to brokers, which nobody else may have."""
+    url = settings.mqtt.url
+    named = [] if url is None else [BrokerUrl.parse(url.get_secret_value()).username]
+    return frozenset({PLATFORM_USER, *named})
+
+
 def external_driver(settings: Settings) -> BrokerDriver:
     """Return what keeps an external broker's accounts: files, or nobody of ours."""
     folder = settings.mqtt.accounts_dir

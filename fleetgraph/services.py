@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from pydantic import SecretStr
 
 from core import metrics
 from core.callers import NOBODY, Caller, system_caller
@@ -23,6 +24,7 @@ from core.pubsub.memory import MemoryPubSub
 from core.pubsub.redis import RedisPubSub
 from core.rate_limits import RateLimiter
 from core.tokens import Tokens
+from fleetgraph.brokers import platform_usernames
 from fleetgraph.limits import open_limiter
 from fleetgraph.mailing import make_mailer
 from fleetgraph.settings import Settings
@@ -138,6 +140,8 @@ def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = Fals
     http = settings.http
     return Policy(
         broker=broker,
+        broker_usernames=platform_usernames(settings),
+        agent_update_secret=_revealed(settings.agent.update_secret),
         online_window_seconds=settings.agent.online_window_seconds,
         clock_past_days_max=settings.agent.clock_past_days_max,
         clock_future_hours_max=settings.agent.clock_future_hours_max,
@@ -145,6 +149,7 @@ def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = Fals
         audit_days=settings.retention.audit_days,
         agent_metrics_days=settings.retention.agent_metrics_days,
         logs_days=settings.retention.logs_days,
+        target_state_versions=settings.retention.target_state_versions,
         adapter_history_days=settings.retention.adapter_history_days,
         state_history_days=settings.retention.state_history_days,
         registration=Registration(settings.account.registration or unless_told),
@@ -154,6 +159,10 @@ def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = Fals
         invitation_seconds=settings.account.invitation_days * 86_400,
         public_url=(http.public_url or f"http://{http.host}:{http.port or 3002}").rstrip("/"),
     )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _bus(settings: Settings, url: DatabaseUrl, *, alone: bool) -> PubSub:

@@ -16,6 +16,8 @@ from models.roles import prepare_role
 from models.timeseries.retention import forget_foreign_journal
 
 ROW_MODULES = [
+    "models.agent_traffic",
+    "models.broker_status",
     "models.tenants",
     "models.users",
     "models.agents",
@@ -25,11 +27,13 @@ ROW_MODULES = [
     "models.current_states",
     "models.agent_events",
     "models.mqtt_accounts",
+    "models.mqtt_roles",
     "models.heartbeats",
     "models.sessions",
     "models.api_keys",
     "models.invitations",
     "models.fleets",
+    "models.agent_updates",
 ]
 COMMAND_SECONDS_MAX = 10.0
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from tortoise import fields
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
 
+from core.errors import Conflict
+from core.paging import Slice, decode_cursor, encode_cursor
 from models.base import TenantModel
 from models.connection import fetch
+
+
+class AccountKind(StrEnum):
+    """Whom an account is for."""
+
+    PERSON = "person"  # or a program of theirs
+    AGENT = "agent"
+    SENSOR = "sensor"  # of an agent's MQTT endpoint
 
 
 class MqttAccount(TenantModel):
@@ -37,6 +52,20 @@ class MqttAccount(TenantModel):
     class Meta:
         table = "mqtt_account"
         indexes = (("tenant_id", "agent_id"),)
+
+    @property
+    def kind(self) -> AccountKind:
+        """Whom it is for."""
+        if self.agent_id is None:
+            return AccountKind.PERSON
+        return AccountKind.AGENT if self.endpoint_uuid is None else AccountKind.SENSOR
+
+
+_OF_KIND: Final = {
+    AccountKind.PERSON: Q(agent_id=None),
+    AccountKind.AGENT: Q(agent_id__not_isnull=True, endpoint_uuid=None),
+    AccountKind.SENSOR: Q(agent_id__not_isnull=True, endpoint_uuid__not_isnull=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +167,29 @@ async def put_only_line(
         access,
         now,
     )
+
+
+async def page_of_accounts(
+    tenant_id: int, kind: AccountKind | None, first: int, after: str | None
+) -> Slice[MqttAccount]:
+    """Return one page of a tenant's accounts by name; raises InvalidInput for a bad cursor."""
+    query = MqttAccount.of(tenant_id, *([] if kind is None else [_OF_KIND[kind]]))
+    total = await query.count()
+    if after is not None:
+        query = query.filter(username__gt=decode_cursor(after))
+    rows = await query.order_by("username").limit(first + 1)
+    items = rows[:first]
+    cursors = [encode_cursor(row.username) for row in items]
+    return Slice(items, cursors, len(rows) > first, total)
+
+
+@contextmanager
+def taken_account_names() -> Iterator[None]:
+    """Turn the refusal of a name that another account has, of whatever tenant, into Conflict."""
+    try:
+        yield
+    except IntegrityError:
+        raise Conflict("Another account has this name", field="username") from None
 
 
 async def usernames_of(tenant_id: int, agent_ids: Sequence[int]) -> dict[int, str]:
