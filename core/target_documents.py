@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-from uuid import UUID
+import re
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, Final
+
+import orjson
 
 from core.errors import InvalidInput, PayloadTooLarge
 from core.etag import canonical_json
+from core.masking import CUT, MASK, masked, names_secret
+from core.target_checks import app_problems, config_problems
+from core.value_rules import Problem
+
+ERRORS_MAX: Final = 100
+"""So many problems are told of one document."""
+
+VALUE_CHARS_MAX: Final = 200
+_UPDATE_MEMBERS: Final = re.compile("version|update_.*")
+_STEPS: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
 def checked_document(
-    apps: object, config: object | None, *, bytes_max: int
+    apps: object, config: object | None, *, bytes_max: int, config_is_known: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return apps keyed by id, and the configuration.
 
-    `apps` is an object keyed by app id or an array of objects with `appId`. Raises InvalidInput
-    with the path of what is wrong, PayloadTooLarge beyond `bytes_max` bytes of JSON.
+    `apps` is an object keyed by app id or an array of objects with `appId`. Raises InvalidInput:
+    for apps or a configuration of another kind with the path of what is wrong, else with the fact
+    `errors`, which lists every problem as `{field, message, value}`. Raises PayloadTooLarge beyond
+    `bytes_max` bytes of JSON. A configuration that is known is not looked into.
     """
     keyed = _apps(apps)
     settings = {} if config is None else _object(config, "config")
-    if "endpoints" in settings:
-        _check_endpoints(settings["endpoints"])
     size = 0
     for field, part in (("apps", keyed), ("config", settings)):
         text = canonical_json(part, field)
@@ -29,7 +43,44 @@ def checked_document(
         size += len(text)
     if size > bytes_max:
         raise PayloadTooLarge("The target state", limit_bytes=bytes_max)
+    found = [*islice(app_problems(keyed), ERRORS_MAX)]
+    if not config_is_known:
+        found += islice(config_problems(settings), ERRORS_MAX - len(found))
+    refuse({"apps": keyed, "config": settings}, found)
     return keyed, settings
+
+
+def refuse(document: dict[str, Any], problems: Iterable[Problem]) -> None:
+    """Raise InvalidInput for all problems at once; nothing when there are none.
+
+    Secret values are masked, long ones cut.
+    """
+    errors = [
+        {"field": path, "message": reason, "value": _value_at(document, path)}
+        for path, reason in problems
+    ]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        field, reason = errors[0]["field"], errors[0]["message"]
+        raise InvalidInput(str(field), f"{reason}{more}", errors=errors)
+
+
+def update_problems(before: dict[str, Any], after: dict[str, Any]) -> list[Problem]:
+    """Return the members of `config.agent` that would start an update of the agent's software.
+
+    Whoever sends back what is there changes nothing.
+    """
+    known, wanted = _section(before, "agent"), _section(after, "agent")
+    return [
+        (f"config.agent.{name}", "an agent is updated with updateAgent, not by its configuration")
+        for name, value in wanted.items()
+        if _UPDATE_MEMBERS.fullmatch(name) and known.get(name) != value
+    ]
+
+
+def _section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    section = config.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _apps(apps: object) -> dict[str, Any]:
@@ -53,31 +104,36 @@ def _keyed_apps(apps: list[object]) -> dict[str, Any]:
     return keyed
 
 
-def _check_endpoints(endpoints: object) -> None:
-    """Agents skip an endpoint without `uuid`, and break on a connection that is a text."""
-    if not isinstance(endpoints, list):
-        raise InvalidInput("config.endpoints", "must be an array")
-    seen: set[UUID] = set()
-    for index, item in enumerate(endpoints):
-        path = f"config.endpoints[{index}]"
-        endpoint = _object(item, path)
-        uuid = _uuid(endpoint.get("uuid"), f"{path}.uuid")
-        if uuid in seen:
-            raise InvalidInput(f"{path}.uuid", f"{uuid} appears twice")
-        seen.add(uuid)
-        _object(endpoint.get("connection"), f"{path}.connection")
-
-
-def _uuid(value: object, path: str) -> UUID:
-    try:
-        if isinstance(value, str) and len(value) == 36:
-            return UUID(value)
-    except ValueError:
-        pass
-    raise InvalidInput(path, "must be a UUID")
-
-
 def _object(value: object, path: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise InvalidInput(path, "is required" if value is None else "must be an object")
     return value
+
+
+def _value_at(document: object, path: str) -> object:
+    value, is_secret = document, False
+    for name, index in _STEPS.findall(path):
+        if isinstance(value, dict):
+            value, is_secret = value.get(name), is_secret or names_secret(name)
+        elif isinstance(value, list) and index and int(index) < len(value):
+            value = value[int(index)]
+        else:
+            return None
+    if value is None or isinstance(value, bool):
+        return value
+    return MASK if is_secret else short(masked(value), VALUE_CHARS_MAX)
+
+
+def short(value: object, chars_max: int) -> object:
+    """Return a value as it is, or the beginning of its JSON when that is too long."""
+    text = orjson.dumps(value).decode()
+    return value if len(text) <= chars_max else text[: chars_max - 1] + CUT
+
+
+def keeping_update(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return `after` with the members of `config.agent` that start an update as in `before`."""
+    kept = {k: v for k, v in _section(before, "agent").items() if _UPDATE_MEMBERS.fullmatch(k)}
+    rest = {k: v for k, v in _section(after, "agent").items() if not _UPDATE_MEMBERS.fullmatch(k)}
+    if "agent" not in after and not kept:
+        return after
+    return after | {"agent": rest | kept}

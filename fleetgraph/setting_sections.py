@@ -244,6 +244,9 @@ class RetentionSettings(Section):
         30, ge=1, le=3_650, description="How long the gateways' own figures are kept."
     )
     logs_days: int = Field(90, ge=1, le=3_650, description="How long log lines of agents are kept.")
+    target_state_versions: int = Field(
+        100, ge=1, le=10_000, description="How many versions of each target state are kept."
+    )
     adapter_history_days: int = Field(
         30, ge=1, le=3_650, description="How long the history of endpoints' health is kept."
     )

@@ -6,17 +6,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from core.audit import AuditType, agent_entry
+from core.callers import Role
 from core.context import Context
 from core.errors import PreconditionFailed
 from core.etag import state_etag
-from core.events import TARGET_STATES, AgentChanged, TargetStateChanged, agents_topic
+from core.events import (
+    BROKER_MESSAGES,
+    TARGET_STATES,
+    AgentChanged,
+    BrokerMessagesChanged,
+    TargetStateChanged,
+    agents_topic,
+)
 from models.agents import Agent
+from models.api_keys import ApiKey
+from models.broker_messages import put_message
 from models.target_states import TargetState
+from models.target_versions import put_version
 from models.unit_of_work import Work
+from models.users import User
 from resolvers.endpoint_sync import note_target
 
 EMPTY_ETAG: Final = state_etag({}, {})
+HINT_CHANNEL: Final = "target-state"
+COMMENT_CHARS_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +55,43 @@ async def change_target_state(
     """Replace an agent's live target state by what `edit` makes of it; its version grows by one.
 
     A step of the caller's work, which holds the agent's row (`lock_agent`). `edit` must not
-    change its argument and returns a checked document. Raises PreconditionFailed unless
-    `if_version` is the present version.
+    change its argument and returns a checked document; when that equals the present one nothing
+    changes, the version neither. Raises PreconditionFailed unless `if_version` is the present
+    version.
     """
+    state = await present_state(ctx, agent, if_version)
+    before, told = Document(state.apps, state.config), _told(state)
+    after = edit(before)
+    etag = state_etag(after.apps, after.config)
+    if etag == state_etag(before.apps, before.config):
+        return state
+    state.version += 1
+    state.apps, state.config, state.etag = after.apps, after.config, etag
+    state.updated_at = ctx.clock.now()
+    state.updated_by = ctx.caller.user_id
+    await state.save()
+    author = await _author(ctx)
+    keep = ctx.policy.target_state_versions
+    await put_version(state, author, comment[:COMMENT_CHARS_MAX], keep=keep)
+    await note_target(ctx, work, agent, before.config, after.config)
+    await put_message(agent.tenant_id, agent.id, HINT_CHANNEL, _hint(state), state.updated_at)
+    work.record(
+        agent_entry(AuditType.DEVICE_CONFIG_UPDATE, agent.uuid, before=told, after=_told(state))
+    )
+    work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, agent.uuid))
+    work.emit(BROKER_MESSAGES, BrokerMessagesChanged())
+    work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent.uuid))
+    return state
+
+
+async def present_state(ctx: Context, agent: Agent, if_version: int | None) -> TargetState:
+    """Return an agent's target state. Raises PreconditionFailed if its version is another."""
     state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first() or empty_state(agent)
     if if_version is not None and if_version != state.version:
         raise PreconditionFailed(
             f"The target state has version {state.version}, not {if_version}",
             version=state.version,
         )
-    before, told = Document(state.apps, state.config), _told(state)
-    after = edit(before)
-    state.version += 1
-    state.apps, state.config = after.apps, after.config
-    state.etag = state_etag(after.apps, after.config)
-    state.updated_at = ctx.clock.now()
-    state.updated_by = ctx.caller.user_id
-    await state.save()
-    await note_target(ctx, work, agent, before.config, after.config)
-    work.record(
-        agent_entry(AuditType.DEVICE_CONFIG_UPDATE, agent.uuid, before=told, after=_told(state))
-    )
-    work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, agent.uuid))
-    work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent.uuid))
     return state
 
 
@@ -76,6 +106,24 @@ def empty_state(agent: Agent) -> TargetState:
         etag=EMPTY_ETAG,
         updated_at=agent.created_at,
     )
+
+
+async def _author(ctx: Context) -> str:
+    """Return who makes the change, in a form that outlives the account."""
+    caller = ctx.caller
+    if caller.user_id is None:
+        return "agent" if caller.role is Role.AGENT else "system"
+    user = await User.of(ctx.tenant_id, id=caller.user_id).first()
+    name = user.username if user else str(caller.user_id)
+    if caller.api_key_id is None:
+        return name
+    key = await ApiKey.of(ctx.tenant_id, id=caller.api_key_id).first()
+    return f"{name} with API key {key.name if key else caller.api_key_id}"
+
+
+def _hint(state: TargetState) -> bytes:
+    told = {"version": state.version, "etag": state.etag, "updated_at": state.updated_at}
+    return orjson.dumps(told)
 
 
 def _told(state: TargetState) -> dict[str, object]:

@@ -13,9 +13,9 @@ from core.callers import Role
 from core.context import Context
 from core.default_states import with_both_intervals
 from core.errors import NotFound, Unavailable
-from core.target_documents import checked_document
+from core.target_documents import checked_document, refuse, update_problems
 from models.agents import Agent, lock_agent
-from models.target_states import TargetState
+from models.target_states import TargetState, standing_polls
 from models.unit_of_work import database_errors, unit_of_work
 from resolvers.agents import mark_seen
 from resolvers.own_agent import own_agent_id, require_readable
@@ -63,21 +63,39 @@ async def set_target_state(
     apps: object,
     config: object | None,
     if_version: int | None = None,
+    comment: str = "",
 ) -> TargetState:
-    """Replace an agent's target state as a whole; its version grows by one.
+    """Replace an agent's target state as a whole; its version grows by one if that differs.
 
     `apps` is an object keyed by app id or an array of objects with `appId`; without `config` the
     configuration is emptied. Raises PreconditionFailed unless `if_version` is the present one,
     InvalidInput with the path of what is wrong, PayloadTooLarge.
     """
     keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
-    return await _replace(ctx, agent_uuid, Document(keyed, settings), if_version)
+
+    def edit(present: Document) -> Document:
+        problems = update_problems(present.config, settings)
+        refuse({"apps": keyed, "config": settings}, problems)
+        return Document(keyed, settings)
+
+    async with unit_of_work(ctx) as work:
+        agent = await lock_agent(ctx.tenant_id, agent_uuid)
+        return await change_target_state(
+            ctx, work, agent, edit, if_version=if_version, comment=comment
+        )
 
 
 @allow(Permission.DEVICE_WRITE)
-async def clear_target_state(ctx: Context, agent_uuid: UUID) -> TargetState:
+async def clear_target_state(
+    ctx: Context, agent_uuid: UUID, *, if_version: int | None = None
+) -> TargetState:
     """Empty an agent's target state. Agents keep their endpoints when the list is empty."""
-    return await _replace(ctx, agent_uuid, Document({}, {}), None)
+    async with unit_of_work(ctx) as work:
+        agent = await lock_agent(ctx.tenant_id, agent_uuid)
+        empty = Document({}, {})
+        return await change_target_state(
+            ctx, work, agent, lambda _: empty, if_version=if_version, comment="cleared"
+        )
 
 
 @allow(Permission.AGENT_SELF)
@@ -103,11 +121,9 @@ async def poll_target_state(ctx: Context, agent_uuid: UUID) -> DeviceState:
     return DeviceState(state.etag if state else EMPTY_ETAG, {str(agent_uuid): document})
 
 
-async def _replace(
-    ctx: Context, agent_uuid: UUID, document: Document, if_version: int | None
-) -> TargetState:
-    async with unit_of_work(ctx) as work:
-        agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        return await change_target_state(
-            ctx, work, agent, lambda _: document, if_version=if_version
-        )
+@allow(Permission.SYSTEM)
+async def find_polled_etags(ctx: Context, key_digests: Collection[bytes]) -> dict[bytes, str]:
+    """Return what a poll would be tagged with, for those of the device keys that may poll now."""
+    with database_errors():
+        found = await standing_polls(key_digests, ctx.clock.now())
+    return {each.key_hash: each.etag or EMPTY_ETAG for each in found}

@@ -10,10 +10,37 @@ import strawberry
 
 from core.etag import state_etag
 from models import target_states as rows
-from resolvers import target_states
+from resolvers import target_drafts, target_states
 from schema.context import Info
 from schema.directives import requires
 from schema.scalars import Json
+
+
+@strawberry.type(description="A target state before it is published.")
+class TargetDraft:
+    """The draft of one agent."""
+
+    apps: Json
+    config: Json
+    of_version: int = strawberry.field(
+        description="The live version that it was made from; with another one live now, "
+        "publishing it would undo somebody's change."
+    )
+    saved_at: datetime
+    saved_by: UUID | None
+
+    @classmethod
+    def of(cls, row: rows.TargetState) -> TargetDraft | None:
+        """Return the draft in a row, if there is one."""
+        if row.draft_of is None or row.draft_at is None:
+            return None
+        return cls(
+            apps=Json(row.draft_apps),
+            config=Json(row.draft_config),
+            of_version=row.draft_of,
+            saved_at=row.draft_at,
+            saved_by=row.draft_by,
+        )
 
 
 @strawberry.type(
@@ -30,11 +57,25 @@ class TargetState:
     etag: str = strawberry.field(description="Changes exactly when `apps` or `config` do.")
     updated_at: datetime | None
     updated_by: UUID | None = strawberry.field(description="The person who changed it last.")
+    draft: TargetDraft | None = strawberry.field(
+        default=None, description="A document that waits to be published; agents do not see it."
+    )
 
-    @strawberry.field(description="Always false: a change is live at once.")
+    @strawberry.field(description="Whether a draft waits to be published.")
     def needs_deployment(self) -> bool:
-        """Return false; drafts do not exist."""
-        return False
+        """Return whether there is a draft."""
+        return self.draft is not None
+
+    @strawberry.field(description="When the live document last changed, as far as it ever did.")
+    def last_deployed_at(self) -> datetime | None:
+        """Return when agents were last given something else."""
+        return self.updated_at
+
+    @strawberry.field(description="How many apps should run.")
+    def apps_count(self) -> int:
+        """Return the number of apps."""
+        apps: Any = self.apps
+        return len(apps)
 
     @classmethod
     def of(cls, agent_uuid: UUID, row: rows.TargetState | None) -> TargetState:
@@ -57,6 +98,7 @@ class TargetState:
             etag=row.etag,
             updated_at=row.updated_at,
             updated_by=row.updated_by,
+            draft=TargetDraft.of(row),
         )
 
 
@@ -91,13 +133,23 @@ class TargetStateQuery:
         return await target_states.poll_target_state(info.context.ctx, agent_uuid)
 
 
+IfVersion = Annotated[
+    int | None,
+    strawberry.argument(
+        description="Refuse with PRECONDITION_FAILED unless this is the current version."
+    ),
+]
+
+
 @strawberry.type
 class TargetStateMutation:
     """Fields of Mutation."""
 
     @strawberry.mutation(
         description="Replace an agent's target state as a whole; the agent applies it at its next "
-        "poll. `apps` is an object keyed by app id, or a list of objects with a numeric `appId`.",
+        "poll. `apps` is an object keyed by app id, or a list of objects with a numeric `appId`. "
+        "The same document again changes nothing, the version neither. Whatever is wrong with the "
+        "document is told at once, in the extension `errors`.",
         directives=[requires("target_states.set_target_state")],
     )
     async def set_target_state(
@@ -106,25 +158,29 @@ class TargetStateMutation:
         agent_uuid: UUID,
         apps: Json,
         config: Json | None = None,
-        if_version: Annotated[
-            int | None,
+        if_version: IfVersion = None,
+        draft: Annotated[
+            bool,
             strawberry.argument(
-                description="Refuse with PRECONDITION_FAILED unless this is the current version."
+                description="Keep it as the agent's draft, apart from what the agent polls."
             ),
-        ] = None,
+        ] = False,
     ) -> TargetState:
         """Return the new target state."""
-        body: Any = apps
-        row = await target_states.set_target_state(
-            info.context.ctx, agent_uuid, apps=body, config=config, if_version=if_version
-        )
+        ctx, body = info.context.ctx, apps
+        put = target_drafts.save_target_draft if draft else target_states.set_target_state
+        row = await put(ctx, agent_uuid, apps=body, config=config, if_version=if_version)
         return TargetState.of(agent_uuid, row)
 
     @strawberry.mutation(
-        description="Empty an agent's target state; the agent goes idle.",
+        description="Empty an agent's target state; the agent goes idle, but keeps its endpoints.",
         directives=[requires("target_states.clear_target_state")],
     )
-    async def clear_target_state(self, info: Info, agent_uuid: UUID) -> TargetState:
+    async def clear_target_state(
+        self, info: Info, agent_uuid: UUID, if_version: IfVersion = None
+    ) -> TargetState:
         """Return the empty target state."""
-        row = await target_states.clear_target_state(info.context.ctx, agent_uuid)
+        row = await target_states.clear_target_state(
+            info.context.ctx, agent_uuid, if_version=if_version
+        )
         return TargetState.of(agent_uuid, row)

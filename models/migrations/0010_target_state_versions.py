@@ -31,9 +31,12 @@ select tenant_id, agent_id, version, apps, config, etag, updated_at, updated_by,
 from target_state;
 
 select raise_fence('target_state_version');
+
+create sequence target_service_id;
 """
 
 _BACKWARD = """
+drop sequence target_service_id;
 drop table target_state_version;
 alter table target_state
     drop draft_apps, drop draft_config, drop draft_of, drop draft_by, drop draft_at;

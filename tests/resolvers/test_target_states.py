@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -16,14 +17,15 @@ from core.errors import (
     PayloadTooLarge,
     PreconditionFailed,
 )
-from core.events import AgentChanged, TargetStateChanged
+from core.events import AgentChanged, BrokerMessagesChanged, TargetStateChanged
 from core.policy import Policy
 from models.agents import Agent
+from models.connection import fetch
 from models.target_states import TargetState
 from resolvers import target_states
 from tests.doubles import RecordingBus
 from tests.factories import make_agent, make_tenant
-from tests.resolvers.edge import as_agent, provision
+from tests.resolvers.edge import as_agent, provision, published
 
 APPS = {"1001": {"appId": 1001, "appName": "edge-stack", "services": []}}
 ENDPOINT = {
@@ -93,9 +95,12 @@ class TestPolling:
         assert (await target_states.get_target_state(ctx, agent.uuid)).config == config
 
     @pytest.mark.parametrize("intervals", [None, 5, [], {}, {"agent": 7}, {"agent": {}}])
-    async def test_strange_intervals_pass_unchanged(self, ctx: Context, intervals: object) -> None:
+    async def test_strange_intervals_of_old_pass_unchanged(
+        self, ctx: Context, intervals: object
+    ) -> None:
         agent = await make_agent(ctx)
-        await put(ctx, agent, config={"intervals": intervals})
+        await put(ctx, agent)
+        await TargetState.of(ctx.tenant_id).update(config={"intervals": intervals})
         assert (await poll(ctx, agent))[1]["config"] == {"intervals": intervals}
 
     async def test_another_agents_state_is_not_found(self, ctx: Context) -> None:
@@ -117,8 +122,7 @@ class TestEtag:
         agent = await make_agent(ctx)
         first = await put(ctx, agent)
         same = await put(ctx, agent)
-        assert same.etag == first.etag
-        assert same.version == first.version + 1
+        assert (same.etag, same.version) == (first.etag, first.version)
         other_apps = await put(ctx, agent, apps={})
         other_config = await put(ctx, agent, config={"a": 1})
         both_empty = await target_states.clear_target_state(ctx, agent.uuid)
@@ -149,10 +153,47 @@ class TestSetting:
         assert state.updated_by == ctx.caller.user_id
         assert isinstance(ctx.bus, RecordingBus)
         events = [event for _, event in ctx.bus.published]
-        assert events[-2:] == [
+        assert events[-3:] == [
             TargetStateChanged(ctx.tenant_id, agent.uuid),
+            BrokerMessagesChanged(),
             AgentChanged(ctx.tenant_id, agent.uuid),
         ]
+
+    async def test_the_same_document_again_changes_nothing(self, ctx: Context) -> None:
+        agent = await make_agent(ctx)
+        first = await put(ctx, agent, config={"a": {"b": 1, "c": 2}})
+        assert isinstance(ctx.bus, RecordingBus)
+        told = len(ctx.bus.published)
+        again = await put(ctx, agent, config={"a": {"c": 2, "b": 1}}, if_version=2)
+        assert (again.version, again.updated_at) == (2, first.updated_at)
+        assert len(ctx.bus.published) == told
+        with pytest.raises(PreconditionFailed):
+            await put(ctx, agent, config={"a": {"c": 2, "b": 1}}, if_version=1)
+
+    async def test_clearing_heeds_the_version(self, ctx: Context) -> None:
+        agent = await make_agent(ctx)
+        await put(ctx, agent)
+        with pytest.raises(PreconditionFailed):
+            await target_states.clear_target_state(ctx, agent.uuid, if_version=1)
+        assert (await target_states.clear_target_state(ctx, agent.uuid, if_version=2)).version == 3
+
+    async def test_each_change_leaves_a_hint_for_the_agent_at_the_broker(
+        self, ctx: Context
+    ) -> None:
+        agent = await make_agent(ctx)
+        for n in range(2):
+            state = await put(ctx, agent, config={"n": n})
+            (row,) = await fetch(
+                "select channel, payload, revision from broker_message"
+                " where tenant_id = $1 and agent_id = $2",
+                ctx.tenant_id,
+                agent.id,
+            )
+            assert (row["channel"], row["revision"]) == ("target-state", n + 1)
+            hint = json.loads(row["payload"])
+            assert (hint["version"], hint["etag"]) == (state.version, state.etag)
+            assert datetime.fromisoformat(hint["updated_at"]) == state.updated_at
+        assert len(published(ctx, BrokerMessagesChanged)) == 2
 
     async def test_takes_an_array_of_apps(self, ctx: Context) -> None:
         agent = await make_agent(ctx)
