@@ -15,6 +15,7 @@ from core.payloads import Undecodable, storable
 
 TEXT_CHARS_MAX: Final = 1_000
 PROBLEMS_MAX: Final = 50
+VERSION_MAX: Final = 2**31 - 1
 
 _METRICS: Final = {
     "cpu_usage": "cpu_usage",
@@ -47,9 +48,10 @@ class StateReport:
     """One report; None wherever the agent said nothing.
 
     Attributes:
-        is_replay: it has no version, so it waited in the agent's queue and may be older than
-            what is stored: it must overwrite neither newer values nor liveness.
-        version: version of the target state that the agent works on.
+        is_replay: it has no version at all, so it waited in the agent's queue and may be older
+            than what is stored: it must touch neither values nor liveness.
+        version: version of the target state that the agent works on; None, too, when what it
+            said is no number. An agent takes what is below 1 for 1.
         apps: running applications by id.
         config: the configuration as the agent has it.
         metrics: of the gateway, by name: `cpu_usage` in percent, `memory_usage`,
@@ -59,6 +61,7 @@ class StateReport:
         devices: devices that the agent found.
         network_interfaces: the gateway's.
         extra: everything else, by key.
+        body: the whole report as it can be stored.
         problems: what was left out, and why.
     """
 
@@ -76,6 +79,7 @@ class StateReport:
     architecture: str | None
     is_online: bool | None
     extra: dict[str, Any]
+    body: dict[str, Any]
     problems: tuple[str, ...]
 
 
@@ -88,8 +92,8 @@ def parse_state_report(obj: object, agent: UUID) -> StateReport:
     take = _Taker(fields)
     version = take.integer("version")
     return StateReport(
-        is_replay=version is None,
-        version=version,
+        is_replay=fields.get("version") is None,
+        version=None if version is None else max(1, min(version, VERSION_MAX)),
         apps=take.mapping("apps"),
         config=take.mapping("config"),
         metrics=take.metrics(),
@@ -102,6 +106,7 @@ def parse_state_report(obj: object, agent: UUID) -> StateReport:
         architecture=take.text("architecture"),
         is_online=take.boolean("is_online"),
         extra={key: value for key, value in fields.items() if key not in _KNOWN},
+        body=fields,
         problems=tuple(take.problems[:PROBLEMS_MAX]),
     )
 

@@ -10,16 +10,19 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from core.clock import Clock
 from core.context import Context
 from core.errors import AppError, Unavailable
 from core.ids import secret_hash
 from fleetgraph.credentials import DEVICE_KEY_HEADER
 from resolvers.current_states import report_state
 from resolvers.device_callers import DEVICE_KEY_PURPOSE, caller_from_key_digest
+from rest_compat.bodies import parse_json
 from rest_compat.calls import Deferred
 
 _log = logging.getLogger(__name__)
@@ -29,17 +32,19 @@ PERIOD_SECONDS = 2.0
 
 
 class _Report(msgspec.Struct):
-    """One report. The device key is kept as a digest only."""
+    """One report and when it came (None: kept by an older program). No device key, its digest."""
 
     key_digest: bytes
     body: bytes
+    came_at: datetime | None = None
 
 
 class DeferredReports:
     """A spool in the data folder, one per API process."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
+        self._clock = clock
         self._file = folder / "reports.ndjson"
         self._working = folder / "reports.working.ndjson"
         self._lock = asyncio.Lock()
@@ -49,7 +54,8 @@ class DeferredReports:
         key = device_key(deferred.headers)
         if key is None:
             return False
-        report = _Report(secret_hash(DEVICE_KEY_PURPOSE, key), deferred.body)
+        digest = secret_hash(DEVICE_KEY_PURPOSE, key)
+        report = _Report(digest, deferred.body, self._clock.now())
         line = msgspec.json.encode(report) + b"\n"
         async with self._lock:
             return await asyncio.to_thread(self._append, line)
@@ -75,8 +81,9 @@ class DeferredReports:
         try:
             report = msgspec.json.decode(line, type=_Report)
             caller = await caller_from_key_digest(ctx, report.key_digest)
-            body = msgspec.json.decode(report.body)
-            await report_state(ctx.acting_as(caller), body, transport="http")
+            own = ctx.acting_as(caller)
+            body = parse_json(report.body)
+            await report_state(own, body, transport="http", came_at=report.came_at)
         except Unavailable:
             raise
         except (AppError, msgspec.DecodeError) as error:

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 async def serve_api(services: Services, settings: Settings, port: int) -> AsyncIterator[None]:
     """Answer requests on `port` while inside the block."""
     system = services.system()
-    spool = DeferredReports(services.data_dir / "deferred")
+    spool = DeferredReports(services.data_dir / "deferred", services.clock)
     app = create_app(services, spool, settings)
     endpoint: Endpoint = app.state.graphql
     refused: Refusals = app.state.refusals

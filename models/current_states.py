@@ -8,7 +8,11 @@ from models.base import TenantModel
 
 
 class CurrentState(TenantModel):
-    """The merged report of one agent; a member an agent left out keeps its last value."""
+    """The merged report of one agent; a member an agent left out keeps its last value.
+
+    `diverged_at` is since when it differs from the target state, as found when it last changed or
+    was first compared with the version `compared_version` of the target; None while it does not.
+    """
 
     noun = "current state"
 
@@ -21,6 +25,8 @@ class CurrentState(TenantModel):
     devices: fields.Field[list[object]] = fields.JSONField(null=True)
     extra: fields.Field[dict[str, object]] = fields.JSONField(null=True)
     reported_at = fields.DatetimeField()
+    diverged_at = fields.DatetimeField(null=True)
+    compared_version = fields.IntField(null=True)
 
     class Meta:
         table = "current_state"

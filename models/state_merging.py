@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import orjson
 
@@ -18,7 +17,6 @@ _STATE_COLUMNS = {
     "endpoints_health": "jsonb",
     "devices": "jsonb",
 }
-_PLAIN_COLUMNS = ("version", "apps", "config", "devices")
 _GATEWAY_COLUMNS = {
     "agent_version": "text",
     "os_version": "text",
@@ -33,109 +31,138 @@ _GATEWAY_COLUMNS = {
     "storage_total": "float8",
     "uptime_seconds": "float8",
 }
-_IDENTITY_COLUMNS = ("agent_version", "os_version", "architecture", "ip_address")
+_FIRST = 11
+_LAST = _FIRST + len(_GATEWAY_COLUMNS)
+_NOTABLE = ("s.version", "s.apps", "s.config", "g.agent_version")
+_SHOWN = ("s.devices", "g.os_version", "g.architecture", "g.ip_address")
+_COMPARED = ("s.apps", "s.config", "g.agent_version")
 _HEALTH = "jsonb_path_query_array({0}.endpoints_health, '$.*.status')"
-_SEEN = ", is_online = true, last_seen_at = greatest(a.last_seen_at, $3)"
-
-
-class _Pick(Protocol):
-    def __call__(self, new: str, old: str) -> str: ...
+_BEFORE = {"s": "before", "g": "owner"}
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a report changed: something that people act on, or the agent's being there.
+    """What a report changed, and whether it was merged at all.
 
-    `change` is apps and version of the agent before and after, where either differs.
+    Attributes:
+        is_late: a newer report was there before it, so nothing was changed.
+        is_notable: it changed what the agent runs or how its endpoints are.
+        has_changed: it changed something that people see.
+        must_compare: the agent may differ from its target state in another way than before.
+        change: apps and version of the agent before and after, where either differs.
     """
 
-    has_changed: bool
     was_online: bool
+    has_changed: bool = False
+    is_notable: bool = False
+    must_compare: bool = False
+    is_late: bool = False
     change: tuple[dict[str, object], dict[str, object]] | None = None
 
 
-def _merge_sql(*, replay: bool) -> str:
+def _differ(columns: tuple[str, ...]) -> str:
+    tests = [f"{name} is distinct from {_BEFORE[name[0]]}{name[1:]}" for name in columns]
+    return " or ".join(tests)
+
+
+def _gateway_sql(first: int, condition: str) -> str:
+    sets = ", ".join(
+        f"{name} = coalesce(${first + index}::{kind}, a.{name})"
+        for index, (name, kind) in enumerate(_GATEWAY_COLUMNS.items())
+    )
+    return (
+        f"update agent a set {sets}, is_online = a.is_online or $4,"  # noqa: S608  (our names)
+        " last_seen_at = greatest(a.last_seen_at, $3)"
+        f" from owner where a.id = owner.id{condition} returning a.*"
+    )
+
+
+_OWNER = "owner as (select * from agent where tenant_id = $1 and id = $2 for update)"
+
+
+def _merge_sql() -> str:
     """Build the statement that merges a report into its agent's rows.
 
-    What a report leaves out keeps its value. A replay only fills what was never reported: it has
-    no time, and may be older than everything stored.
+    What a report leaves out keeps its value. `before` is locked, so that it is what the report
+    before this one left, not what the statement saw when it began to wait for it.
     """
-
-    def pick(new: str, old: str) -> str:
-        return f"coalesce({old}, {new})" if replay else f"coalesce({new}, {old})"
-
     states = ", ".join(
-        f"{name} = {pick(f'${number}::{kind}', f's.{name}')}"
-        for number, (name, kind) in enumerate(_STATE_COLUMNS.items(), start=4)
+        f"{name} = coalesce(${number}::{kind}, s.{name})"
+        for number, (name, kind) in enumerate(_STATE_COLUMNS.items(), start=5)
     )
-    extra = "$9::jsonb || s.extra" if replay else "s.extra || $9::jsonb"
-    reported = "" if replay else ", reported_at = $3"
-    differs = [f"s.{name} is distinct from before.{name}" for name in _PLAIN_COLUMNS]
-    differs += [f"{_HEALTH.format('s')} is distinct from {_HEALTH.format('before')}"]
-    differs += [f"g.{name} is distinct from owner.{name}" for name in _IDENTITY_COLUMNS]
+    health = f"{_HEALTH.format('s')} is distinct from {_HEALTH.format('before')}"
     # Column names are the constants above; every value is a parameter.
     return (
-        "with owner as (select * from agent where tenant_id = $1 and id = $2 for update),"  # noqa: S608
-        " before as (select * from current_state where tenant_id = $1 and agent_id = $2),"
+        f"with {_OWNER},"  # noqa: S608
+        " before as (select c.* from owner join current_state c"
+        " on c.tenant_id = $1 and c.agent_id = owner.id for update of c),"
         " s as (insert into current_state as s (tenant_id, agent_id, version, apps, config,"
         " endpoints_health, devices, extra, reported_at)"
-        " select $1, $2, $4, coalesce($5::jsonb, '{}'), $6, $7, $8, $9, $3 from owner"
-        f" on conflict (tenant_id, agent_id) do update set {states}, extra = {extra}{reported}"
-        " returning *),"
-        f" g as ({_gateway_sql(10, pick, '' if replay else _SEEN)})"
-        f" select owner.is_online as was_online, {' or '.join(differs)} as has_changed,"
-        f" case when s.apps is distinct from coalesce(before.apps, '{{}}')"
+        " select $1, $2, $5, coalesce($6::jsonb, '{}'), $7, $8, $9, $10, $3"
+        " from owner left join before on true"
+        f" on conflict (tenant_id, agent_id) do update set {states},"
+        f" extra = s.extra || $10::jsonb, reported_at = $3 where s.reported_at <= $3 or not ${_LAST} returning *),"
+        f" g as ({_gateway_sql(_FIRST, ' and exists (select from s)')})"
+        " select owner.is_online as was_online, s is null as is_late,"
+        f" coalesce({_differ(_NOTABLE)} or {health}, false) as is_notable,"
+        f" coalesce({_differ(_SHOWN)}, false) as is_shown,"
+        f" coalesce({_differ(_COMPARED)}, false) or s.compared_version is distinct from"
+        " (select version from target_state where tenant_id = $1 and agent_id = $2)"
+        " as must_compare,"
+        " case when s.apps is distinct from coalesce(before.apps, '{}')"
         " or g.agent_version is distinct from owner.agent_version then jsonb_build_array("
         " jsonb_build_object('apps', before.apps, 'agent_version', owner.agent_version),"
         " jsonb_build_object('apps', s.apps, 'agent_version', g.agent_version)) end as change"
-        " from owner cross join s cross join g left join before on true"
+        " from owner left join s on true left join g on true left join before on true"
     )
 
 
-def _gateway_sql(first: int, pick: _Pick, seen: str) -> str:
-    sets = ", ".join(
-        f"{name} = {pick(f'${first + index}::{kind}', f'a.{name}')}"
-        for index, (name, kind) in enumerate(_GATEWAY_COLUMNS.items())
-    )
-    return f"update agent a set {sets}{seen} from owner where a.id = owner.id returning a.*"  # noqa: S608
-
-
-_LIVE_SQL = _merge_sql(replay=False)
-_REPLAY_SQL = _merge_sql(replay=True)
-_METRICS_SQL = (
-    "with owner as (select * from agent where tenant_id = $1 and id = $2 for update),"  # noqa: S608
-    f" g as ({_gateway_sql(4, lambda new, old: f'coalesce({new}, {old})', _SEEN)})"
-    " select owner.is_online as was_online, false as has_changed from owner"
-)
+_MERGE = _merge_sql()
+_METRICS = f"with {_OWNER}, g as ({_gateway_sql(5, '')}) select is_online from owner"  # noqa: S608
 
 
 async def merge_report(
-    tenant_id: int, agent_id: int, report: StateReport, now: datetime
+    tenant_id: int,
+    agent_id: int,
+    report: StateReport,
+    came_at: datetime,
+    *,
+    is_recent: bool,
+    was_put_off: bool,
 ) -> Merged | None:
-    """Merge a report into the agent's current state and its own row; None without the agent.
+    """Merge a live report into the agent's current state and its own row; None without the agent.
 
-    One statement. A live report also shows that the agent is there.
+    One statement. It also shows that the agent was there at `came_at`, and that it is online if
+    that is recent. One that was put off changes nothing when what is stored came after it; of
+    two that arrive together the last one wins, whatever their clocks say.
     """
     rows = await fetch(
-        _REPLAY_SQL if report.is_replay else _LIVE_SQL,
+        _MERGE,
         tenant_id,
         agent_id,
-        now,
-        None if report.version is None else max(1, min(report.version, 2**31 - 1)),
+        came_at,
+        is_recent,
+        report.version,
         _json(report.apps),
         _json(report.config),
         _json(report.endpoints_health),
         _json(report.devices),
         _json(report.extra),
         *_gateway_values(report),
+        was_put_off,
     )
     if not rows:
         return None
-    change = rows[0]["change"]
+    row = rows[0]
+    if row["is_late"]:
+        return Merged(row["was_online"], is_late=True)
+    change = row["change"]
     return Merged(
-        rows[0]["has_changed"],
-        rows[0]["was_online"],
-        None if change is None else tuple(orjson.loads(change)),
+        was_online=row["was_online"],
+        has_changed=row["is_notable"] or row["is_shown"],
+        is_notable=row["is_notable"],
+        must_compare=row["must_compare"],
+        change=None if change is None else tuple(orjson.loads(change)),
     )
 
 
@@ -143,8 +170,8 @@ async def merge_metrics(
     tenant_id: int, agent_id: int, report: StateReport, now: datetime
 ) -> Merged | None:
     """Keep the gateway's figures of a message that is no state report; None without the agent."""
-    rows = await fetch(_METRICS_SQL, tenant_id, agent_id, now, *_gateway_values(report))
-    return Merged(rows[0]["has_changed"], rows[0]["was_online"]) if rows else None
+    rows = await fetch(_METRICS, tenant_id, agent_id, now, True, *_gateway_values(report))
+    return Merged(rows[0]["is_online"]) if rows else None
 
 
 def _gateway_values(report: StateReport) -> list[object]:

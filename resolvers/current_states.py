@@ -3,59 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
 from core.access import Permission, allow
 from core.audit import AuditType, agent_entry
 from core.context import Context
+from core.drift import diverged_since
 from core.endpoint_health import read_health
 from core.errors import NotFound
 from core.events import AgentChanged, agents_topic
 from core.state_reports import StateReport, parse_state_report
+from models import endpoint_health, state_history
 from models.agent_metrics import append_agent_metrics
 from models.agents import Agent
 from models.current_states import CurrentState
-from models.endpoint_health import HISTORY, put_health
 from models.open_days import open_day
+from models.state_comparison import compared_states, note_comparison
 from models.state_merging import Merged, merge_metrics, merge_report
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.endpoint_sync import note_report
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id
+from resolvers.update_progress import note_version
 
 TOLD_SECONDS: Final = 30
 """Figures that move all the time are announced at most this often per agent and process."""
+
+PUT_OFF: Final = timedelta(seconds=1)
+"""A report that is done later than this after it came must not undo a newer one."""
 
 _told: Memory[int, None] = Memory(entries_max=100_000)
 
 
 @allow(Permission.AGENT_SELF)
-async def report_state(ctx: Context, body: object, *, transport: Literal["mqtt", "http"]) -> None:
+async def report_state(
+    ctx: Context,
+    body: object,
+    *,
+    transport: Literal["mqtt", "http"],
+    came_at: datetime | None = None,
+) -> None:
     """Merge a state report of the calling agent into what is known of it.
 
     What the report leaves out is unchanged. A report without `version` waited in the agent's
-    queue: it fills what was never reported and touches nothing else. `transport` makes no
-    difference; agents use either at any time. Raises InvalidInput for what is no report of this
-    agent.
+    queue and may be older than all that is stored: it is kept as history and touches nothing
+    else, and so is one that came (`came_at`, default: now) before what was merged meanwhile.
+    `transport` makes no difference; agents use either at any time. Raises InvalidInput for what
+    is no report of this agent.
     """
-    report, now = _parsed(ctx, body), ctx.clock.now()
-    has_figures = bool(report.metrics) and not report.is_replay
-    health = None if report.is_replay else report.endpoints_health
-    if has_figures:
-        await _open_day("agent_metric", now)
-    if health:
-        await _open_day(HISTORY, now)
+    report, at = _parsed(ctx, body), came_at or ctx.clock.now()
+    if report.is_replay:
+        await _keep_replay(ctx, report, at)
+        return
+    if report.metrics:
+        await _open_day("agent_metric", at)
+    if report.endpoints_health:
+        await _open_day(endpoint_health.HISTORY, at)
+    await _open_day(state_history.TABLE, at)
+    agent_id = own_agent_id(ctx)
     async with unit_of_work(ctx) as work:
-        merged = await merge_report(ctx.tenant_id, own_agent_id(ctx), report, now)
-        if has_figures:
-            await _keep_figures(ctx, report, now)
-        if health is not None:
-            await put_health(ctx.tenant_id, own_agent_id(ctx), read_health(health), now)
-        if not report.is_replay:
-            await note_report(ctx, work, own_agent_id(ctx), report)
-        _tell(ctx, work, merged, is_live=not report.is_replay)
+        age = ctx.clock.now() - at
+        recent = age < timedelta(seconds=ctx.policy.online_window_seconds)
+        merged = await merge_report(
+            ctx.tenant_id, agent_id, report, at, is_recent=recent, was_put_off=age > PUT_OFF
+        )
+        if merged is None:
+            raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
+        if merged.is_notable or merged.is_late:
+            await state_history.put_state(ctx.tenant_id, agent_id, report, at)
+        if not merged.is_late:
+            await _take_over(ctx, work, report, merged, at, is_recent=recent)
 
 
 @allow(Permission.AGENT_SELF)
@@ -64,11 +83,14 @@ async def report_metrics(ctx: Context, body: object) -> None:
     report, now = _parsed(ctx, body), ctx.clock.now()
     if report.metrics:
         await _open_day("agent_metric", now)
+    agent_id = own_agent_id(ctx)
     async with unit_of_work(ctx) as work:
-        merged = await merge_metrics(ctx.tenant_id, own_agent_id(ctx), report, now)
+        merged = await merge_metrics(ctx.tenant_id, agent_id, report, now)
+        if merged is None:
+            raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
         if report.metrics:
             await _keep_figures(ctx, report, now)
-        _tell(ctx, work, merged, is_live=True)
+        _tell(ctx, work, merged, is_recent=True)
 
 
 @allow(Permission.DEVICE_READ)
@@ -97,19 +119,55 @@ async def _open_day(table: str, now: datetime) -> None:
         await open_day(table, now)
 
 
-async def _keep_figures(ctx: Context, report: StateReport, now: datetime) -> None:
+async def _keep_replay(ctx: Context, report: StateReport, at: datetime) -> None:
+    await _open_day(state_history.TABLE, at)
+    agent_id = own_agent_id(ctx)
+    async with unit_of_work(ctx):
+        if not await state_history.hold_agent(ctx.tenant_id, agent_id):
+            raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
+        await state_history.put_state(ctx.tenant_id, agent_id, report, at)
+
+
+async def _take_over(
+    ctx: Context, work: Work, report: StateReport, merged: Merged, at: datetime, *, is_recent: bool
+) -> None:
+    """Do what follows from a report that was merged."""
+    agent_id = own_agent_id(ctx)
+    if report.metrics:
+        await _keep_figures(ctx, report, at)
+    if report.endpoints_health is not None:
+        health = read_health(report.endpoints_health)
+        await endpoint_health.put_health(ctx.tenant_id, agent_id, health, at)
+    drifted = merged.must_compare and await _compare(ctx, agent_id)
+    await note_report(ctx, work, agent_id, report)
+    await note_version(ctx, work, report.agent_version)
+    _tell(ctx, work, merged, is_recent=is_recent, has_drifted=drifted)
+
+
+async def _compare(ctx: Context, agent_id: int) -> bool:
+    """Note since when the agent differs from its target; returns whether that is news."""
+    states = await compared_states(ctx.tenant_id, [agent_id])
+    wanted, reported = states[agent_id]
+    if wanted is None or reported is None:
+        return False
+    since = diverged_since(wanted, reported)
+    await note_comparison(ctx.tenant_id, agent_id, wanted.version, since)
+    return since != reported.diverged_at
+
+
+async def _keep_figures(ctx: Context, report: StateReport, at: datetime) -> None:
     processes = report.extra.get("top_processes")
-    await append_agent_metrics(ctx.tenant_id, own_agent_id(ctx), report.metrics, processes, now)
+    await append_agent_metrics(ctx.tenant_id, own_agent_id(ctx), report.metrics, processes, at)
 
 
-def _tell(ctx: Context, work: Work, merged: Merged | None, *, is_live: bool) -> None:
+def _tell(
+    ctx: Context, work: Work, merged: Merged, *, is_recent: bool, has_drifted: bool = False
+) -> None:
     agent_id, agent_uuid = ctx.caller.agent_id, ctx.caller.agent_uuid
     assert agent_id is not None
     assert agent_uuid is not None
-    if merged is None:
-        raise NotFound("agent", agent_uuid)
     now = ctx.clock.now()
-    arrived = is_live and not merged.was_online
+    arrived = is_recent and not merged.was_online
     if arrived:
         work.record(agent_entry(AuditType.DEVICE_ONLINE, agent_uuid))
     if merged.change is not None:
@@ -118,8 +176,8 @@ def _tell(ctx: Context, work: Work, merged: Merged | None, *, is_live: bool) -> 
             AuditType.DEVICE_STATE_CHANGED, agent_uuid, before=before, after=after
         )
         work.record(changed)
-    is_due = is_live and _told.get(agent_id, now) is None
-    if merged.has_changed or arrived or is_due:
+    is_due = _told.get(agent_id, now) is None
+    if merged.has_changed or has_drifted or arrived or is_due:
         _told.put(agent_id, None, now, seconds=TOLD_SECONDS)
         event = AgentChanged(ctx.tenant_id, agent_uuid)
         work.emit(agents_topic(ctx.tenant_id), event)

@@ -4,7 +4,7 @@ from tortoise import migrations
 from tortoise.migrations import operations as ops
 
 _FORWARD = """
-alter table current_state add diverged_at timestamptz;
+alter table current_state add diverged_at timestamptz, add compared_version int;
 
 create table endpoint_health (
     tenant_id int not null,
@@ -55,7 +55,7 @@ select raise_fence('endpoint_health'), raise_fence('endpoint_health_history'),
 
 _BACKWARD = """
 drop table state_history, endpoint_health_history, endpoint_health;
-alter table current_state drop diverged_at;
+alter table current_state drop diverged_at, drop compared_version;
 """
 
 

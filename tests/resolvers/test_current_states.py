@@ -118,46 +118,6 @@ async def test_what_is_left_out_is_unchanged(gateway: Gateway, clock: ManualCloc
     assert (await gateway.row()).cpu_usage == 0
 
 
-async def test_a_replay_overwrites_neither_values_nor_liveness(
-    gateway: Gateway, clock: ManualClock
-) -> None:
-    fresh = {key: value for key, value in FIRST.items() if key != "devices"}
-    await gateway.report(**fresh)
-    seen = clock.now()
-    clock.advance(seconds=20)
-    old = {
-        "apps": {},
-        "is_online": True,
-        "config": {"old": 1},
-        "cpu_usage": 99,
-        "local_ip": "192.0.2.99",
-        "agent_version": "1.0.1",
-        "devices": [{"uuid": "found"}],
-        "vpn_health": {"up": False},
-    }
-    before = gateway.announced()
-    await gateway.report(**old)
-    state, row = await gateway.state(), await gateway.row()
-    for name in ("version", "apps", "config", "endpoints_health"):
-        assert getattr(state, name) == FIRST[name], name
-    assert state.devices == [{"uuid": "found"}]  # was never reported, so nothing newer is lost
-    assert state.extra == {"vpn_health": {"up": True}}
-    assert state.reported_at == seen
-    assert (row.cpu_usage, row.ip_address, row.agent_version) == (23, "192.0.2.10", "1.0.547")
-    assert row.last_seen_at == seen
-    assert gateway.announced() == before + 1
-    await gateway.report(**old)
-    assert gateway.announced() == before + 1
-
-
-async def test_a_replay_does_not_bring_an_agent_online(gateway: Gateway) -> None:
-    await gateway.report(apps={}, is_online=True, cpu_usage=5)
-    row = await gateway.row()
-    assert not row.is_online
-    assert row.last_seen_at is None
-    assert row.cpu_usage == 5
-
-
 async def test_announces_what_people_see_and_figures_now_and_then(
     gateway: Gateway, clock: ManualClock
 ) -> None:
