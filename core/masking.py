@@ -14,7 +14,7 @@ CUT: Final = "…"
 _WHOLE_WORDS: Final = frozenset(
     {
         *("auth", "bearer", "cookie", "creds", "cred", "dsn", "jwt", "key", "keys", "pass", "pem"),
-        *("pin", "private", "psk", "pwd", "salt", "signature"),
+        *("pin", "private", "psk", "pwd", "salt", "signature", "community"),
     }
 )
 _ANYWHERE: Final = (

@@ -11,6 +11,8 @@ create table endpoint (
     name varchar(255) not null,
     protocol varchar(50) not null,
     status varchar(20) not null,
+    entry jsonb not null,
+    target_version int not null,
     location varchar(200) not null default '',
     created_at timestamptz not null,
     created_by uuid,
@@ -21,7 +23,20 @@ create table endpoint (
     deployment_attempts int not null default 0,
     primary key (tenant_id, agent_id, uuid)
 );
-create index endpoint_by_name on endpoint (tenant_id, agent_id, name);
+create index endpoint_by_name on endpoint (tenant_id, name, agent_id, uuid);
+
+-- Where names or uuids are wanting, agents skip the endpoint as well.
+insert into endpoint (tenant_id, agent_id, uuid, name, protocol, status, entry, target_version,
+                      created_at, created_by, updated_at, updated_by)
+select t.tenant_id, t.agent_id, (e ->> 'uuid')::uuid, left(coalesce(e ->> 'name', ''), 255),
+       left(coalesce(e ->> 'protocol', ''), 50), 'pending', e, t.version,
+       t.updated_at, t.updated_by, t.updated_at, t.updated_by
+from target_state t
+cross join lateral jsonb_array_elements(
+    case jsonb_typeof(t.config -> 'endpoints') when 'array' then t.config -> 'endpoints'
+    else '[]' end) e
+where e ->> 'uuid' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+on conflict do nothing;
 
 select raise_fence('endpoint');
 """
