@@ -78,3 +78,8 @@ class AgentSettings(Section):
     clock_future_hours_max: int = Field(
         24, ge=1, le=720, description="Readings further ahead go to the dead letters."
     )
+    update_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Signs update commands: UPDATE_COMMAND_SECRET of the agents; absent: unsigned.",
+    )

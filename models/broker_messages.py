@@ -19,10 +19,9 @@ class BrokerMessage:
     """A message in the hands of a publisher; one that is empty takes the retained one away."""
 
     tenant_id: int
-    agent_id: int
+    agent_uuid: UUID
     channel: str
     tenant_uuid: UUID
-    agent_uuid: UUID
     payload: bytes
     revision: int
 
@@ -39,9 +38,9 @@ async def put_message(
         " payload, revision, changed_at) select a.tenant_id, a.id, $3::text, t.uuid, a.uuid,"
         " $4::bytea, 1, $5::timestamptz from agent a join tenant t on t.id = a.tenant_id"
         " where a.tenant_id = $1 and a.id = $2"
-        " on conflict (tenant_id, agent_id, channel) do update"
+        " on conflict (tenant_id, agent_uuid, channel) do update"
         " set payload = excluded.payload, revision = broker_message.revision + 1,"
-        " changed_at = excluded.changed_at",
+        " agent_id = excluded.agent_id, changed_at = excluded.changed_at",
         tenant_id,
         agent_id,
         channel,
@@ -50,14 +49,25 @@ async def put_message(
     )
 
 
+async def take_away_messages(tenant_id: int, agent_id: int, now: datetime) -> None:
+    """Empty all messages to an agent; emit BROKER_MESSAGES beside it."""
+    await fetch(
+        "update broker_message set payload = '', revision = revision + 1, changed_at = $3"
+        " where tenant_id = $1 and agent_id = $2 and payload <> ''",
+        tenant_id,
+        agent_id,
+        now,
+    )
+
+
 async def claim_messages(now: datetime, until: datetime, limit: int) -> list[BrokerMessage]:
     """Return messages that the broker does not have, and keep them from other publishers."""
     rows = await fetch(
         "update broker_message set claimed_until = $2"
-        " where (tenant_id, agent_id, channel) in (select tenant_id, agent_id, channel"
+        " where (tenant_id, agent_uuid, channel) in (select tenant_id, agent_uuid, channel"
         " from broker_message where published_revision < revision and claimed_until <= $1"
         " order by changed_at limit $3 for update skip locked)"
-        " returning tenant_id, agent_id, channel, tenant_uuid, agent_uuid, payload, revision",
+        " returning tenant_id, agent_uuid, channel, tenant_uuid, payload, revision",
         now,
         until,
         limit,
@@ -71,9 +81,9 @@ async def release_messages(messages: Sequence[BrokerMessage], *, published: bool
         await connection.executemany(
             "update broker_message set claimed_until = '-infinity', published_revision ="
             " greatest(published_revision, $4::bigint)"
-            " where tenant_id = $1 and agent_id = $2 and channel = $3",
+            " where tenant_id = $1 and agent_uuid = $2 and channel = $3",
             [
-                (one.tenant_id, one.agent_id, one.channel, one.revision if published else 0)
+                (one.tenant_id, one.agent_uuid, one.channel, one.revision if published else 0)
                 for one in messages
             ],
         )

@@ -10,8 +10,9 @@ from core.context import Context
 from core.errors import InvalidInput, PayloadTooLarge
 from core.payloads import Undecodable, decode_object, storable, unpack
 from models.agent_events import NewEvent, append_event
-from models.unit_of_work import database_errors
+from models.unit_of_work import unit_of_work
 from resolvers.own_agent import own_agent_id
+from resolvers.update_progress import STATUSES, note_status
 
 CHANNEL_CHARS_MAX: Final = 200
 MESSAGE_ID_CHARS_MAX: Final = 200
@@ -25,7 +26,8 @@ async def record_agent_event(ctx: Context, channel: str, payload: bytes, *, reta
     JSON or MessagePack, compressed or not, or plain text. An object is known by its `msgId`, else
     by its content. A plain text (`online`, `offline`) has no time of its own and comes back
     rightly, so there only the same text twice in a row is a repeat. That also covers `retained`
-    messages, which the broker hands out again at every subscription: they are the latest.
+    messages, which the broker hands out again at every subscription: they are the latest. What
+    tells of an update of the agent's software moves that on.
 
     Raises InvalidInput for what is neither, PayloadTooLarge beyond the limit.
     """
@@ -43,8 +45,11 @@ async def record_agent_event(ctx: Context, channel: str, payload: bytes, *, reta
         repeats_rightly=isinstance(content, str),
         payload=content,
     )
-    with database_errors():
-        return await append_event(ctx.tenant_id, agent_id, event, ctx.clock.now())
+    async with unit_of_work(ctx) as work:
+        is_new = await append_event(ctx.tenant_id, agent_id, event, ctx.clock.now())
+        if is_new and channel == STATUSES:
+            await note_status(ctx, work, content, retained=retained)
+    return is_new
 
 
 def _content(payload: bytes, limit_bytes: int) -> Any:

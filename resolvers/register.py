@@ -13,10 +13,12 @@ from core.errors import InvalidInput
 from core.events import (
     ACCESS,
     BROKER_ACCOUNTS,
+    BROKER_MESSAGES,
     TARGET_STATES,
     AccessChanged,
     AgentChanged,
     BrokerAccountsChanged,
+    BrokerMessagesChanged,
     TargetStateChanged,
     agents_topic,
 )
@@ -24,6 +26,7 @@ from core.rate_limits import RateScope
 from core.texts import checked_text
 from models import liveness
 from models.agents import Agent, lock_agent
+from models.broker_messages import take_away_messages
 from models.register import delete_agent_rows
 from models.unit_of_work import Work, unit_of_work
 
@@ -119,8 +122,10 @@ async def delete_agent(ctx: Context, uuid: UUID) -> UUID:
     """
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, uuid)
+        await take_away_messages(ctx.tenant_id, agent.id, ctx.clock.now())
         await delete_agent_rows(ctx.tenant_id, agent.id)
         _tell_access(work, agent)
+        work.emit(BROKER_MESSAGES, BrokerMessagesChanged())
         work.emit(TARGET_STATES, TargetStateChanged(ctx.tenant_id, uuid))
         work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, uuid))
         work.record(

@@ -11,7 +11,7 @@ from typing import Final
 from core.context import Context
 from core.errors import Unavailable
 from core.events import BROKER_MESSAGES
-from core.mqtt_topics import format_topic
+from core.mqtt_topics import BadTopic, format_topic
 from resolvers.broker_messages import (
     BrokerMessage,
     give_messages_back,
@@ -116,9 +116,12 @@ class BrokerMessages:
     async def _publish_one(
         self, message: BrokerMessage, window: asyncio.Semaphore, published: list[BrokerMessage]
     ) -> None:
-        topic = format_topic(
-            str(message.tenant_uuid), message.agent_uuid, *message.channel.split("/")
-        )
-        async with window:
-            await self._link.publish(topic, message.payload, retain=True)
+        levels = message.channel.split("/")
+        try:
+            topic = format_topic(str(message.tenant_uuid), message.agent_uuid, *levels)
+        except BadTopic as error:
+            _log.error("a message to an agent has no topic: %s", error)
+        else:
+            async with window:
+                await self._link.publish(topic, message.payload, retain=True)
         published.append(message)

@@ -104,11 +104,11 @@ async def test_what_changed_while_it_was_published_is_published_again(ctx: Conte
     agent = await make_agent(ctx)
     system = ctx.acting_as(system_caller(0))
     await put_message(ctx.tenant_id, agent.id, "agent/update", b"old", ctx.clock.now())
-    taken = [m for m in await take_messages(system, 1_000) if m.agent_id == agent.id]
+    taken = [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
     await put_message(ctx.tenant_id, agent.id, "agent/update", b"new", ctx.clock.now())
-    assert not [m for m in await take_messages(system, 1_000) if m.agent_id == agent.id]
+    assert not [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
     await give_messages_back(system, taken, published=True)
-    again = [m for m in await take_messages(system, 1_000) if m.agent_id == agent.id]
+    again = [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
     assert [message.payload for message in again] == [b"new"]
 
 
@@ -164,6 +164,6 @@ async def test_messages_to_an_agent_that_was_deleted_are_taken_away(
     await put(ctx, agent, b"obey")
     async with publishing(ctx, endpoint, "one"):
         await until(lambda: is_published(agent), "the mark")
-    await fetch("delete from agent where id = $1", agent.id)
+    await fetch("delete from agent where id = $1", agent.id)  # as by hand: no use case told
     async with publishing(ctx, endpoint, "two"), platform_client(broker, topic) as client:
         await client.until(lambda: client.messages[-1:] == [Message(topic, b"", retain=False)])

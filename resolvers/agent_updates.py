@@ -1,0 +1,230 @@
+"""Updates of agents' own software: asked for, followed, called off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import orjson
+
+from core.access import Permission, allow
+from core.agent_updates import UpdateCommand, UpdateState, check_version
+from core.audit import AuditType, agent_entry
+from core.context import Context
+from core.errors import Conflict, InvalidInput, NotFound
+from core.events import (
+    BROKER_MESSAGES,
+    AgentUpdateChanged,
+    BrokerMessagesChanged,
+    agent_updates_topic,
+)
+from core.paging import Slice, page_size
+from models.agent_updates import AgentUpdate, UpdateFilter, open_update, page_of_updates
+from models.agents import Agent, ProvisioningState, lock_agent
+from models.broker_messages import put_message
+from models.unit_of_work import Work, database_errors, unit_of_work
+from resolvers.target_changes import Document, change_target_state
+from resolvers.update_progress import COMMANDS, move_update, undeclared
+
+__all__ = ["UpdateFilter"]
+
+AGENTS_MAX: Final = 500
+EXPIRES_HOURS_MAX: Final = 720
+SCHEDULE_MAX: Final = timedelta(days=365)
+CLOCKS_APART: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateWish:
+    """What agents are asked to become.
+
+    Attributes:
+        version: x.y.z, or `latest`, which agents of today refuse.
+        scheduled_at: when to begin; None is at once.
+        is_forced: update although checks beforehand fail.
+        expires_in_hours: how long from then on (or from now) an agent may begin.
+        is_declared: put it into the target state too, for agents that miss their messages.
+        replaces: give up an update that is open and has not begun.
+    """
+
+    version: str
+    scheduled_at: datetime | None = None
+    is_forced: bool = False
+    expires_in_hours: int = 24
+    is_declared: bool = False
+    replaces: bool = False
+
+    def command(self, now: datetime) -> UpdateCommand:
+        """Return what agents are told; raises InvalidInput."""
+        if not 1 <= self.expires_in_hours <= EXPIRES_HOURS_MAX:
+            raise InvalidInput("expiresInHours", f"must be between 1 and {EXPIRES_HOURS_MAX}")
+        at = self.scheduled_at
+        if at is not None and not now - CLOCKS_APART <= at <= now + SCHEDULE_MAX:
+            raise InvalidInput("scheduledAt", f"must be within {SCHEDULE_MAX.days} days from now")
+        return UpdateCommand(
+            version=check_version(self.version),
+            scheduled_at=at,
+            is_forced=self.is_forced,
+            issued_at=now,
+            expires_at=(at or now) + timedelta(hours=self.expires_in_hours),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an agent was not asked to update itself."""
+
+    agent_uuid: UUID
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRequests:
+    """What became of a wish for many agents."""
+
+    updates: list[AgentUpdate]
+    refused: list[Refusal]
+
+
+@allow(Permission.DEVICE_CONTROL)
+async def request_agent_update(ctx: Context, agent_uuid: UUID, wish: UpdateWish) -> AgentUpdate:
+    """Ask an agent to update itself.
+
+    Raises NotFound; Conflict when the agent is deactivated, or has an open update that `wish`
+    does not replace or that has begun.
+    """
+    async with unit_of_work(ctx) as work:
+        return await _request(ctx, work, agent_uuid, wish)
+
+
+@allow(Permission.DEVICE_CONTROL)
+async def request_agent_updates(
+    ctx: Context, agent_uuids: Sequence[UUID], wish: UpdateWish
+) -> UpdateRequests:
+    """Ask up to 500 agents to update themselves; each that cannot be asked is named with why."""
+    if not 1 <= len(agent_uuids) <= AGENTS_MAX:
+        raise InvalidInput("agentUuids", f"must have 1 to {AGENTS_MAX} items", limit=AGENTS_MAX)
+    wish.command(ctx.clock.now())
+    made = UpdateRequests([], [])
+    async with unit_of_work(ctx) as work:
+        for uuid in sorted(set(agent_uuids)):  # in one order, so that two callers cannot block
+            try:
+                made.updates.append(await _request(ctx, work, uuid, wish))
+            except (NotFound, Conflict) as error:
+                made.refused.append(Refusal(uuid, error.message))
+    return made
+
+
+@allow(Permission.DEVICE_CONTROL)
+async def cancel_agent_update(
+    ctx: Context, update_id: UUID, agent_uuid: UUID | None = None
+) -> AgentUpdate:
+    """Call an open update off and take the command back; an agent that has it may still obey.
+
+    Raises NotFound, also when it is not of `agent_uuid`; Conflict when it has begun or is over.
+    """
+    async with unit_of_work(ctx) as work:
+        found = await AgentUpdate.find_row(ctx.tenant_id, id=update_id)
+        if agent_uuid not in {None, found.agent_uuid}:
+            raise NotFound(AgentUpdate.noun, update_id)
+        await lock_agent(ctx.tenant_id, found.agent_uuid)
+        update = await open_update(ctx.tenant_id, found.agent_id)
+        if update is None or update.id != update_id:
+            raise Conflict("The update is over", state=found.state)
+        await _call_off(ctx, work, update, None)
+    return update
+
+
+@allow(Permission.DEVICE_READ)
+async def get_agent_update(ctx: Context, update_id: UUID) -> AgentUpdate:
+    """Return one update. Raises NotFound."""
+    with database_errors():
+        return await AgentUpdate.find_row(ctx.tenant_id, id=update_id)
+
+
+@allow(Permission.DEVICE_READ)
+async def list_agent_updates(
+    ctx: Context, wanted: UpdateFilter, first: int, after: str | None
+) -> Slice[AgentUpdate]:
+    """Return updates, newest first; raises NotFound for those of an agent that is not there."""
+    with database_errors():
+        if wanted.agent_uuid is not None:
+            await Agent.find_row(ctx.tenant_id, uuid=wanted.agent_uuid)
+        return await page_of_updates(ctx.tenant_id, wanted, page_size(first), after)
+
+
+async def _request(ctx: Context, work: Work, agent_uuid: UUID, wish: UpdateWish) -> AgentUpdate:
+    agent, now = await lock_agent(ctx.tenant_id, agent_uuid), ctx.clock.now()
+    command = wish.command(now)
+    if not agent.is_active or agent.provisioning_state is not ProvisioningState.PROVISIONED:
+        raise Conflict(f"Agent {agent_uuid} is deactivated, or was never provisioned")
+    before = await open_update(ctx.tenant_id, agent.id)
+    if before is not None:
+        if not wish.replaces:
+            raise Conflict(
+                f"Agent {agent_uuid} has an open update to {before.to_version}",
+                update_id=str(before.id),
+            )
+        await _call_off(ctx, work, before, f"replaced by an update to {command.version}")
+    update = await AgentUpdate.create(
+        id=ctx.ids.uuid(),
+        tenant_id=ctx.tenant_id,
+        agent_id=agent.id,
+        agent_uuid=agent.uuid,
+        from_version=agent.agent_version,
+        to_version=command.version,
+        state=UpdateState.PENDING,
+        is_forced=command.is_forced,
+        is_declared=wish.is_declared,
+        scheduled_at=command.scheduled_at,
+        issued_at=command.issued_at,
+        expires_at=command.expires_at,
+        requested_by=ctx.caller.user_id,
+        created_at=now,
+    )
+    await _tell(ctx, work, agent, command, is_declared=wish.is_declared)
+    told = {
+        "version": command.version,
+        "scheduled_at": command.scheduled_at,
+        "force": command.is_forced,
+        "expires_at": command.expires_at,
+    }
+    entry = agent_entry(
+        AuditType.AGENT_UPDATE_REQUESTED,
+        agent.uuid,
+        before={"version": agent.agent_version},
+        after=told,
+        details={"update_id": str(update.id)},
+    )
+    work.record(entry)
+    event = AgentUpdateChanged(ctx.tenant_id, agent.uuid, update.id)
+    work.emit(agent_updates_topic(ctx.tenant_id), event)
+    return update
+
+
+async def _tell(
+    ctx: Context, work: Work, agent: Agent, command: UpdateCommand, *, is_declared: bool
+) -> None:
+    secret = ctx.policy.agent_update_secret
+    message = orjson.dumps(command.document(secret))
+    await put_message(ctx.tenant_id, agent.id, COMMANDS, message, ctx.clock.now())
+    work.emit(BROKER_MESSAGES, BrokerMessagesChanged())
+    if not is_declared:
+        return
+
+    def declared(document: Document) -> Document:
+        config = undeclared(document).config
+        given = config.get("agent")
+        kept = given if isinstance(given, dict) else {}
+        return Document(document.apps, config | {"agent": kept | command.declaration(secret)})
+
+    await change_target_state(ctx, work, agent, declared, comment=f"Update to {command.version}")
+
+
+async def _call_off(ctx: Context, work: Work, update: AgentUpdate, reason: str | None) -> None:
+    if update.state is UpdateState.IN_PROGRESS:
+        raise Conflict("The update has begun", update_id=str(update.id), state=update.state)
+    await move_update(ctx, work, update, UpdateState.CANCELLED, reason)
