@@ -1,7 +1,7 @@
 """Endpoints: an index of those in target states, with what the documents do not say of them.
 
-`entry` is always the endpoint as it stands in its agent's live target state, or as it last stood
-there when it was taken out and the agent has not yet let go of it.
+`entry` is always the endpoint as it stands in its agent's live target state, or, without the mark
+of its deletion, as it last stood there when the agent has not yet let go of it.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ gone as (delete from endpoint e using shown where e.tenant_id = $1 and e.agent_i
     and e.uuid <> all($3::uuid[]) and shown.ids is not null
     and not shown.ids @> to_jsonb(e.uuid::text) returning e.uuid)
 update endpoint e set status = 'pending_deletion', deployment_error = $4, deployment_attempts = 0,
+    entry = e.entry #- '{{metadata,pendingDeletion}}',
     updated_at = case e.status when 'pending_deletion' then e.updated_at else $5 end,
     updated_by = case e.status when 'pending_deletion' then e.updated_by else $6 end,
     target_version = case e.status when 'pending_deletion' then e.target_version
