@@ -11,13 +11,17 @@ import strawberry
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 
+from core.agent_updates import UpdateState as AgentUpdateState
 from core.broker_drift import DriftKind
 from core.callers import Role
 from core.reading_store import Aggregate
 from core.readings import Quality
+from core.sensors import EndpointStatus
 from models.agent_lists import AgentOrder
+from models.agent_traffic import TrafficOrder as AgentTrafficOrder
 from models.agents import ProvisioningState
 from models.fleets import FleetStatus, FleetType
+from models.mqtt_accounts import AccountKind as MqttAccountKind
 
 
 class Names(NameConverter):
@@ -58,6 +62,21 @@ strawberry.enum(
     description="How far an agent is: registered, then proven to hold its private key.",
 )
 strawberry.enum(AgentOrder, description="What a list of agents is sorted by.")
+strawberry.enum(
+    AgentUpdateState,
+    name="AgentUpdateState",
+    description="How far an update of an agent's software is; the first four are open.",
+)
+strawberry.enum(
+    AgentTrafficOrder,
+    name="AgentTrafficOrder",
+    description="What agents' traffic is sorted by: most, or newest, first.",
+)
+strawberry.enum(
+    EndpointStatus,
+    name="SensorStatus",
+    description="How far a sensor is on its way to its agent.",
+)
 strawberry.enum(FleetType, description="What the gateways of a fleet are.")
 strawberry.enum(FleetStatus, description="Where a fleet stands.")
 strawberry.enum(Role, description="What a caller is to its tenant.")
@@ -67,6 +86,9 @@ strawberry.enum(
     name="BrokerDriftKind",
     description="In what a broker can differ from the accounts that it was given.",
 )
+strawberry.enum(
+    MqttAccountKind, name="MqttAccountKind", description="Whom an account on the broker is for."
+)
 strawberry.enum(Quality, description="How far a reading can be trusted.")
 
 __all__ = [
@@ -74,10 +96,14 @@ __all__ = [
     "AgentActivity",
     "AgentOrder",
     "AgentStatus",
+    "AgentTrafficOrder",
+    "AgentUpdateState",
     "Aggregate",
     "DriftKind",
+    "EndpointStatus",
     "FleetStatus",
     "FleetType",
+    "MqttAccountKind",
     "Names",
     "ProvisioningState",
     "Quality",

@@ -11,14 +11,28 @@ from typing import NamedTuple
 from uuid import UUID
 
 from core.context import Context
+from core.drift import Drift, drift_of
 from core.readings import LatestReading
+from models.agent_traffic import AgentTraffic
 from models.agents import Agent
 from models.current_states import CurrentState
+from models.endpoint_health import EndpointHealth
 from models.fleets import Fleet, FleetCounts
 from models.target_states import TargetState
 from models.users import User
-from resolvers import current_states, fleets, mqtt_accounts, readings, target_states, users
+from resolvers import (
+    broker_view,
+    current_states,
+    fleets,
+    mqtt_accounts,
+    readings,
+    state_history,
+    target_states,
+    users,
+)
 from schema.batching import Loader
+from schema.broker_loaders import BrokerLoaders
+from schema.sensor_loaders import SensorLoaders
 
 
 class LatestKey(NamedTuple):
@@ -57,6 +71,21 @@ class Loaders:
         return Loader(self._current_states)
 
     @cached_property
+    def reporting_agent(self) -> Loader[int, Agent | None]:
+        """Agent per id, with what it reported of its gateway."""
+        return Loader(self._reporting_agents)
+
+    @cached_property
+    def endpoint_health(self) -> Loader[int, list[EndpointHealth]]:
+        """Health of endpoints per agent id, by name."""
+        return Loader(self._endpoint_health)
+
+    @cached_property
+    def drift(self) -> Loader[int, Drift]:
+        """Target against current state per agent id."""
+        return Loader(self._drifts)
+
+    @cached_property
     def person(self) -> Loader[UUID, User | None]:
         """Person per id; None for one who is gone."""
         return Loader(self._people)
@@ -77,9 +106,24 @@ class Loaders:
         return Loader(self._members)
 
     @cached_property
+    def traffic(self) -> Loader[int, AgentTraffic | None]:
+        """What was sent over MQTT per agent id; None for an agent that never sent anything."""
+        return Loader(self._traffic)
+
+    @cached_property
     def mqtt_username(self) -> Loader[int, str | None]:
         """Name of the broker's account per agent id; None for an agent without one."""
         return Loader(self._mqtt_usernames)
+
+    @cached_property
+    def sensors(self) -> SensorLoaders:
+        """The relations of sensors."""
+        return SensorLoaders(self._ctx)
+
+    @cached_property
+    def broker(self) -> BrokerLoaders:
+        """The relations of accounts on the broker."""
+        return BrokerLoaders(self._ctx)
 
     async def _latest(self, keys: Sequence[LatestKey]) -> list[list[LatestReading]]:
         found: dict[LatestKey, list[LatestReading]] = {}
@@ -101,6 +145,19 @@ class Loaders:
         by_agent = {row.agent_id: row for row in rows}
         return [by_agent.get(agent_id) for agent_id in ids]
 
+    async def _reporting_agents(self, ids: Sequence[int]) -> list[Agent | None]:
+        rows = await current_states.list_reporting_agents(self._ctx, ids)
+        by_id = {row.id: row for row in rows}
+        return [by_id.get(agent_id) for agent_id in ids]
+
+    async def _endpoint_health(self, ids: Sequence[int]) -> list[list[EndpointHealth]]:
+        by_agent = await state_history.list_endpoint_health(self._ctx, ids)
+        return [by_agent.get(agent_id, []) for agent_id in ids]
+
+    async def _drifts(self, ids: Sequence[int]) -> list[Drift]:
+        by_agent = await state_history.list_drifts(self._ctx, ids)
+        return [by_agent.get(agent_id) or drift_of(None, None) for agent_id in ids]
+
     async def _people(self, ids: Sequence[UUID]) -> list[User | None]:
         by_id = {row.id: row for row in await users.find_people(self._ctx, ids)}
         return [by_id.get(user_id) for user_id in ids]
@@ -120,6 +177,10 @@ class Loaders:
             for fleet_id, rows in (await fleets.list_members(self._ctx, ids, first)).items():
                 found[MembersKey(fleet_id, first)] = rows
         return [found[key] for key in keys]
+
+    async def _traffic(self, ids: Sequence[int]) -> list[AgentTraffic | None]:
+        rows = await broker_view.find_agent_traffic(self._ctx, ids)
+        return [rows.get(agent_id) for agent_id in ids]
 
     async def _mqtt_usernames(self, ids: Sequence[int]) -> list[str | None]:
         names = await mqtt_accounts.list_agent_usernames(self._ctx, ids)
