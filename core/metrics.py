@@ -24,6 +24,19 @@ READINGS = Counter(
     "Readings handled: stored, or there already (duplicate), or set aside (dead).",
     ["outcome"],
 )
+LOG_BATCHES = Counter(
+    "fleetgraph_log_batches_total",
+    "Log batches of agents: stored, or there already (duplicate).",
+    ["outcome"],
+)
+LOG_RETRIES = Counter(
+    "fleetgraph_log_retries_total", "Log batches that agents say they sent before."
+)
+LOG_LINES = Counter(
+    "fleetgraph_log_lines_total",
+    "Log lines of agents: stored, or unreadable (skipped).",
+    ["outcome"],
+)
 DEAD_LETTERS = Counter(
     "fleetgraph_dead_letters_total", "Messages and parts of messages that could not be read."
 )
@@ -40,6 +53,19 @@ BROKER_DRIFT = Counter(
     "Differences between a broker's copy of the accounts and what it was given.",
     ["kind"],
 )
+BROKER_FIGURES = {
+    name: Gauge(f"fleetgraph_broker_{name}", text)
+    for name, text in (
+        ("clients_connected", "Clients that the broker serves, by its own count."),
+        ("subscriptions", "Subscriptions that the broker holds."),
+        ("messages_retained", "Messages that the broker retains."),
+        ("messages_queued", "Messages that wait in the broker for a client."),
+        ("publish_received", "Messages that the broker has taken since it started."),
+        ("publish_dropped", "Messages that the broker has thrown away since it started."),
+    )
+}
+"""What the broker tells of itself, where the worker `broker-watch` runs; NaN for what it does not."""
+
 LIVE_LISTENERS = Gauge("fleetgraph_live_listeners", "Streams of readings being followed.")
 REFUSALS_DROPPED = Counter(
     "fleetgraph_refusals_dropped_total",

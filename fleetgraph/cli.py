@@ -10,13 +10,23 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import AppError, InvalidInput
-from fleetgraph.commands import audit, tenants, tokens
+from fleetgraph.commands import audit, certificates, tenants, tokens
 from fleetgraph.logs import set_up_logging
 from fleetgraph.running import run, settings_of
 from fleetgraph.settings import BadSettings
 
 DEMO_AGENTS = 20
-WORKERS = ("ingest", "broker-accounts", "sessions", "liveness", "retention", "audit-chain", "mail")
+WORKERS = (
+    "ingest",
+    "broker-accounts",
+    "broker-messages",
+    "broker-watch",
+    "sessions",
+    "liveness",
+    "retention",
+    "audit-chain",
+    "mail",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -94,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text).set_defaults(command=command)
 
-    for noun in (tenants, audit, tokens):
+    for noun in (tenants, audit, tokens, certificates):
         noun.add(commands)
 
     bench = commands.add_parser("bench", help="measure this machine (from a checkout)")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+from core.broker_figures import SYS_FILTER
 from core.gateways import BrokerDriver
 from core.mqtt_topics import SUBSCRIPTIONS
 from fleetgraph.brokers import BrokerPlan
@@ -17,6 +18,7 @@ from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
 from workers.broker_messages import BrokerMessages
+from workers.broker_watch import BrokerWatch
 from workers.ingest import Ingest
 from workers.mail import OutgoingMails
 from workers.mqtt import BrokerLink
@@ -30,6 +32,7 @@ NAMES = (
     "ingest",
     "broker-accounts",
     "broker-messages",
+    "broker-watch",
     "sessions",
     "liveness",
     "retention",
@@ -59,10 +62,18 @@ def make_workers(
         link = BrokerLink(replace(plan.endpoint, client_id=client_id), durable=False)
         return BrokerMessages(system, link)
 
+    def watch() -> Worker:
+        client_id = f"{plan.endpoint.client_id}-watch-{services.ids.secret_hex(4)}"
+        endpoint = replace(plan.endpoint, client_id=client_id)
+        return BrokerWatch(
+            system, lambda it: BrokerLink(endpoint, [SYS_FILTER], it.handle, durable=False)
+        )
+
     makers: dict[str, Callable[[], Worker]] = {
         "ingest": ingest,
         "broker-accounts": lambda: BrokerAccounts(system, driver, [plan.platform], plan.endpoint),
         "broker-messages": messages,
+        "broker-watch": watch,
         "sessions": lambda: Periodic(
             "sessions", sessions.PERIOD_SECONDS, Sessions(system, plan.endpoint).step
         ),

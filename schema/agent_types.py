@@ -8,17 +8,19 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
+from core.drift import Drift
 from models import agents as rows
 from models import current_states as state_rows
 from models import fleets as fleet_rows
 from schema.context import Info
 from schema.current_states import CurrentState
 from schema.directives import list_size, requires
+from schema.drift import AgentDrift
 from schema.enums import AgentActivity, AgentStatus, ProvisioningState
 from schema.fleet_types import Fleet
 from schema.loaders import LatestKey
 from schema.readings import Reading
-from schema.scalars import Json
+from schema.scalars import Json, Long
 from schema.target_states import TargetState
 
 
@@ -100,6 +102,33 @@ class Agent(AgentMetrics):
         """Return the account's name; one query for all agents of a list."""
         return await info.context.loaders.mqtt_username.load(row.id)
 
+    @strawberry.field(
+        description="When it last sent a message over MQTT; null if it never did.",
+        directives=[requires("broker_view.find_agent_traffic")],
+    )
+    async def last_message_at(self, row: Parent[rows.Agent], info: Info) -> datetime | None:
+        """Return the time; one query for all agents of a list."""
+        traffic = await info.context.loaders.traffic.load(row.id)
+        return traffic.last_message_at if traffic else None
+
+    @strawberry.field(
+        description="Messages it has sent over MQTT since counting began.",
+        directives=[requires("broker_view.find_agent_traffic")],
+    )
+    async def messages_received(self, row: Parent[rows.Agent], info: Info) -> Long:
+        """Return the number; one query for all agents of a list."""
+        traffic = await info.context.loaders.traffic.load(row.id)
+        return Long(traffic.messages if traffic else 0)
+
+    @strawberry.field(
+        description="Bytes of those messages' payloads.",
+        directives=[requires("broker_view.find_agent_traffic")],
+    )
+    async def bytes_received(self, row: Parent[rows.Agent], info: Info) -> Long:
+        """Return the number; one query for all agents of a list."""
+        traffic = await info.context.loaders.traffic.load(row.id)
+        return Long(traffic.bytes if traffic else 0)
+
     @strawberry.field(graphql_type=AgentMetrics, description="The gateway's own figures together.")
     def metrics(self, row: Parent[rows.Agent]) -> rows.Agent:
         """Return the row, which has the metrics."""
@@ -136,6 +165,15 @@ class Agent(AgentMetrics):
     ) -> state_rows.CurrentState | None:
         """Return the current state; one query for all agents of a list."""
         return await info.context.loaders.current_state.load(row.id)
+
+    @strawberry.field(
+        graphql_type=AgentDrift,
+        description="Where the agent is not as its target state says, and since when.",
+        directives=[requires("state_history.list_drifts")],
+    )
+    async def drift(self, row: Parent[rows.Agent], info: Info) -> Drift:
+        """Return target against current state; one query for all agents of a list."""
+        return await info.context.loaders.drift.load(row.id)
 
     @strawberry.field(
         description="How many apps should run.",

@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
 from prometheus_client import Counter
 
@@ -27,6 +26,7 @@ from core.mqtt_topics import BadTopic, parse
 from core.payloads import Undecodable, decode_object
 from core.reading_store import AgentTelemetry
 from core.telemetry import decode
+from models.agent_traffic import Tally
 from models.agents import AgentIdentity
 from models.dead_letters import DeadLetter
 from resolvers.agent_events import record_agent_event
@@ -34,7 +34,9 @@ from resolvers.agents import find_topic_agent, mark_seen
 from resolvers.current_states import report_metrics, report_state
 from resolvers.dead_letters import record_dead_letters
 from resolvers.readings import record_readings
+from workers.agent_traffic import TrafficCounter
 from workers.mqtt import BrokerLink
+from workers.persisting import persist
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +49,6 @@ GATHER_SECONDS = 0.004
 GATHER_READINGS = 2_000
 ROUTES_SECONDS = 10.0
 _SHARDS = 4
-_RETRY_SECONDS_MAX = 2.0
 _DRAIN_SECONDS_MAX = 2.0
 _KINDS = {"endpoints", "state", "metrics", "events", "agent", "jobs", "meta"}
 _OURS = {("agent", "update"), ("agent", "shell")}
@@ -58,6 +59,7 @@ class _Route:
     agent: AgentIdentity
     channel: tuple[str, ...]
     counted: Counter  # looking a label up costs a tenth of all that a message costs
+    tally: Tally
 
 
 class Ingest:
@@ -68,6 +70,7 @@ class Ingest:
     def __init__(self, ctx: Context, link_to: Callable[[Ingest], BrokerLink]) -> None:
         self._ctx = ctx
         self._link = link_to(self)
+        self._traffic = TrafficCounter(ctx)
         self._routes: dict[str, _Route] = {}
         self._routes_until = 0.0
         self._finding: dict[str, asyncio.Task[_Route | None]] = {}
@@ -87,6 +90,7 @@ class Ingest:
         tasks = [
             asyncio.create_task(self._link.run(), name="ingest link"),
             asyncio.create_task(self._commit_for_ever(), name="ingest commit"),
+            asyncio.create_task(self._traffic.run(), name="ingest traffic"),
             *(asyncio.create_task(_work_off(shard), name="ingest shard") for shard in self._shards),
         ]
         try:
@@ -103,6 +107,7 @@ class Ingest:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._give_back()
+            await self._traffic.close()
 
     def _give_back(self) -> None:
         """Tell handlers that still wait that nobody will store their message in this run."""
@@ -134,8 +139,11 @@ class Ingest:
         elif kind != "meta" and route.channel not in _OURS:
             shard = self._shards[route.agent.agent_id % _SHARDS]
             done: _Done = asyncio.get_running_loop().create_future()
-            shard.put_nowait((partial(self._take_other, topic, route, payload, retained), done))
+            now = self._ctx.clock.now()
+            step = partial(self._take_other, topic, route, payload, retained, now)
+            shard.put_nowait((step, done))
             await done
+        route.tally.count(len(payload), self._ctx.clock.now())  # not what comes again
 
     # Readings -----------------------------------------------------------------------------
 
@@ -188,7 +196,7 @@ class Ingest:
 
     async def _commit(self, batch: Sequence[AgentTelemetry]) -> None:
         try:
-            await _persist(partial(record_readings, self._ctx, batch))
+            await persist(partial(record_readings, self._ctx, batch))
         except Exception:
             if len(batch) == 1:
                 await self._commit_or_bury(batch[0])
@@ -208,7 +216,7 @@ class Ingest:
     async def _commit_or_bury(self, item: AgentTelemetry) -> None:
         """Try once more, since a deadlock or a partition that went away is nobody's fault."""
         try:
-            await _persist(partial(record_readings, self._ctx, [item]))
+            await persist(partial(record_readings, self._ctx, [item]))
         except Exception:
             _log.exception("a message of agent %s cannot be stored", item.agent_uuid)
             await self._bury_telemetry(item)
@@ -232,7 +240,9 @@ class Ingest:
 
     # Everything else ----------------------------------------------------------------------
 
-    async def _take_other(self, topic: str, route: _Route, payload: bytes, retained: bool) -> None:
+    async def _take_other(
+        self, topic: str, route: _Route, payload: bytes, retained: bool, came_at: datetime
+    ) -> None:
         agent = route.agent
         caller = Caller(
             Role.AGENT, agent.tenant_id, agent_id=agent.agent_id, agent_uuid=agent.agent_uuid
@@ -241,14 +251,12 @@ class Ingest:
         try:
             if route.channel == ("state",):
                 body = decode_object(payload)
-                await _persist(partial(report_state, ctx, body, transport="mqtt"))
+                await persist(partial(report_state, ctx, body, transport="mqtt", came_at=came_at))
             elif route.channel == ("metrics",):
-                await _persist(partial(report_metrics, ctx, decode_object(payload)))
+                await persist(partial(report_metrics, ctx, decode_object(payload)))
             else:
                 channel = "/".join(route.channel)
-                await _persist(
-                    partial(record_agent_event, ctx, channel, payload, retained=retained)
-                )
+                await persist(partial(record_agent_event, ctx, channel, payload, retained=retained))
         except (Undecodable, AppError) as error:
             await self._bury(topic, agent.tenant_id, agent.agent_id, [(str(error), payload)])
         except Exception as error:
@@ -270,7 +278,7 @@ class Ingest:
         """Look a topic up once, however many of its messages wait for the answer."""
         finding = self._finding.get(topic)
         if finding is None:
-            finding = asyncio.ensure_future(_persist(partial(self._find_route, topic)))
+            finding = asyncio.ensure_future(persist(partial(self._find_route, topic)))
             self._finding[topic] = finding
             finding.add_done_callback(lambda _: self._finding.pop(topic, None))
         return await asyncio.shield(finding)
@@ -285,7 +293,8 @@ class Ingest:
             return None
         kind = address.channel[0]
         known = kind if kind in _KINDS else "other"
-        route = _Route(agent, address.channel, metrics.MQTT_MESSAGES.labels(known))
+        counted, tally = metrics.MQTT_MESSAGES.labels(known), self._traffic.of(agent.agent_id)
+        route = _Route(agent, address.channel, counted, tally)
         self._routes[topic] = route
         return route
 
@@ -296,11 +305,10 @@ class Ingest:
         letters = [
             DeadLetter(tenant_id, agent_id, topic, reason, part, now) for reason, part in parts
         ]
-        await _persist(partial(record_dead_letters, self._ctx, letters))
+        await persist(partial(record_dead_letters, self._ctx, letters))
 
 
 _Done = asyncio.Future[None]
-T = TypeVar("T")
 
 
 def _fail(done: _Done) -> None:
@@ -322,21 +330,3 @@ async def _work_off(shard: asyncio.Queue[tuple[Callable[[], Awaitable[None]], _D
         else:
             if not done.done():
                 done.set_result(None)
-
-
-async def _persist(step: Callable[[], Awaitable[T]]) -> T:
-    """Try until the database takes it; the broker waits meanwhile."""
-    wait, told = 0.2, False
-    while True:
-        try:
-            result = await step()
-        except Unavailable as error:
-            if not told:
-                _log.warning("ingest waits: %s", error)
-                told = True
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _RETRY_SECONDS_MAX)
-            continue
-        if told:
-            _log.info("ingest goes on")
-        return result

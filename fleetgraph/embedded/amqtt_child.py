@@ -1,6 +1,7 @@
 """The process that is the amqtt broker: `python -m fleetgraph.embedded.amqtt_child CONFIG`.
 
-CONFIG is JSON: host, port, folder (with `passwords` and `acl`), uid and gid to become, or null.
+CONFIG is JSON: host, port, tls_host and tls_port or null, tls_clients (whether they need
+certificates), folder (with `passwords` and `acl`), uid and gid to become, or null.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from fleetgraph.embedded.amqtt_rules import GuardedBroker
 from fleetgraph.embedded.processes import end_with_parent
+from fleetgraph.embedded.tls import TlsServer
 
 _LOOK_SECONDS = 0.5
 
@@ -25,24 +27,34 @@ async def serve(options: dict[str, Any]) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    broker = GuardedBroker(options["host"], options["port"], Path(options["folder"]))
+    folder, tls = Path(options["folder"]), None
+    if options["tls_port"]:
+        tls = TlsServer(
+            options["tls_host"],
+            options["tls_port"],
+            folder,
+            requires_clients=options["tls_clients"],
+        )
+    broker = GuardedBroker(options["host"], options["port"], folder, tls)
     await broker.start()
     # Only now: the account may not be able to read the libraries that were needed until here.
     _become(options["uid"], options["gid"])
-    watcher = asyncio.create_task(_watch(broker))
+    watcher = asyncio.create_task(_watch(broker, tls))
     await ended.wait()
     watcher.cancel()
     await asyncio.gather(watcher, return_exceptions=True)
     await broker.shutdown()
 
 
-async def _watch(broker: GuardedBroker) -> None:
+async def _watch(broker: GuardedBroker, tls: TlsServer | None) -> None:
     while True:
         await asyncio.sleep(_LOOK_SECONDS)
         try:
             await broker.refresh()
-        except Exception:  # a half-finished change: the old accounts stay until the next look
-            logging.getLogger(__name__).exception("The account files cannot be read")
+            if tls:
+                tls.refresh()
+        except Exception:  # a half-finished change: what was stays until the next look
+            logging.getLogger(__name__).exception("The broker's files cannot be read")
 
 
 def _become(uid: int | None, gid: int | None) -> None:
