@@ -108,6 +108,13 @@ async def list_current_states(ctx: Context, agent_ids: Collection[int]) -> list[
         return await CurrentState.of(ctx.tenant_id, agent_id__in=sorted(set(agent_ids)))
 
 
+@allow(Permission.DEVICE_READ)
+async def list_reporting_agents(ctx: Context, agent_ids: Collection[int]) -> list[Agent]:
+    """Return the agents with what they reported of their gateways, in one query."""
+    with database_errors():
+        return await Agent.with_any(ctx.tenant_id, "id", set(agent_ids))
+
+
 def _parsed(ctx: Context, body: object) -> StateReport:
     own_agent_id(ctx)
     assert ctx.caller.agent_uuid is not None

@@ -13,12 +13,12 @@ from core.errors import InvalidInput
 from core.paging import OpenSlice, page_size
 from models import endpoint_health
 from models.agents import Agent
-from models.endpoint_health import EndpointHealth, HealthRecord, page_of_health_history
+from models.endpoint_health import EndpointHealth
 from models.state_comparison import compared_states
 from models.state_history import StateRecord, page_of_states
 from models.unit_of_work import database_errors
 
-__all__ = ["EndpointHealth", "HealthRecord", "StateRecord"]
+__all__ = ["EndpointHealth", "StateRecord"]
 
 
 @allow(Permission.DEVICE_READ)
@@ -41,26 +41,6 @@ async def list_state_history(
     with database_errors():
         agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
         return await page_of_states(agent, since, until, first, after)
-
-
-@allow(Permission.DEVICE_READ)
-async def list_endpoint_history(
-    ctx: Context,
-    agent_uuid: UUID,
-    name: str,
-    first: int,
-    after: str | None = None,
-    since: datetime | None = None,
-    protocol: str | None = None,
-) -> OpenSlice[HealthRecord]:
-    """Return how an endpoint was from `since` on, newest first; endpoints are told by name.
-
-    Raises NotFound for the agent; an endpoint that was never reported has no records.
-    """
-    page_size(first)
-    with database_errors():
-        agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
-        return await page_of_health_history(agent, protocol, name, since, first, after)
 
 
 @allow(Permission.DEVICE_READ)

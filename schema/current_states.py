@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import strawberry
+from strawberry import Parent
 
+from core.reported_endpoints import without_secrets
 from models import current_states as rows
 from resolvers import current_states
+from resolvers.state_history import EndpointHealth
 from schema.context import Info
-from schema.directives import requires
-from schema.scalars import Json
+from schema.directives import list_size, requires
+from schema.running_apps import RunningApp
+from schema.scalars import Json, Long
+from schema.system_info import SystemInfo
+
+
+@strawberry.type(description="How an endpoint is, as its agent last reported.")
+class ReportedEndpoint:
+    """Read off the use case's value."""
+
+    name: str
+    protocol: str | None
+    status: str | None = strawberry.field(description="online, offline or disabled.")
+    connected: bool | None = strawberry.field(description="Null while the agent does not know.")
+    last_poll: datetime | None = strawberry.field(description="By the agent's clock.")
+    last_seen: datetime | None = strawberry.field(description="By the agent's clock.")
+    error_count: Long | None
+    last_error: str | None
+    response_time_ms: float | None
+    poll_success_rate: float | None = strawberry.field(description="0 to 1.")
+    communication_quality: str | None = strawberry.field(
+        description="good, degraded, poor, offline or disabled."
+    )
+    updated_at: datetime = strawberry.field(description="When that was reported.")
 
 
 @strawberry.type(
@@ -23,12 +50,44 @@ class CurrentState:
     version: int | None = strawberry.field(
         description="The version of the target state that the agent has seen."
     )
-    apps: Json
-    config: Json | None
-    endpoints_health: Json | None = strawberry.field(description="By name of the endpoint.")
+    apps: Json = strawberry.field(description="As reported; `runningApps` is the gist of it.")
+    endpoints_health: Json | None = strawberry.field(
+        description="As reported, by name of the endpoint; `endpoints` is the gist of it."
+    )
     devices: Json | None = strawberry.field(description="Devices the agent discovered.")
     extra: Json | None = strawberry.field(description="Members without a field of their own.")
     reported_at: datetime
+
+    @strawberry.field(
+        description="As the agent has it. Secrets in connections of endpoints are masked."
+    )
+    def config(self, row: Parent[rows.CurrentState]) -> Json | None:
+        """Return the configuration without secrets."""
+        return Json(without_secrets(row.config))
+
+    @strawberry.field(description="The apps that the agent runs.", directives=[list_size(20)])
+    def running_apps(self, row: Parent[rows.CurrentState]) -> list[RunningApp]:
+        """Return the reported apps, typed."""
+        apps: Mapping[str, Any] = row.apps
+        return [RunningApp.of(app_id, app) for app_id, app in sorted(apps.items())]
+
+    @strawberry.field(
+        description="The gateway itself.",
+        directives=[requires("current_states.list_reporting_agents")],
+    )
+    async def system_info(self, row: Parent[rows.CurrentState], info: Info) -> SystemInfo | None:
+        """Return the gateway's figures; one query for all agents of a list."""
+        agent = await info.context.loaders.reporting_agent.load(row.agent_id)
+        return SystemInfo.of(agent) if agent else None
+
+    @strawberry.field(
+        graphql_type=list[ReportedEndpoint],
+        description="How the agent's endpoints are, by name.",
+        directives=[requires("state_history.list_endpoint_health"), list_size(50)],
+    )
+    async def endpoints(self, row: Parent[rows.CurrentState], info: Info) -> list[EndpointHealth]:
+        """Return health of endpoints; one query for all agents of a list."""
+        return await info.context.loaders.endpoint_health.load(row.agent_id)
 
 
 @strawberry.type(description="That a report has been taken over.")
@@ -58,7 +117,8 @@ class CurrentStateMutation:
 
     @strawberry.mutation(
         description="For agents: report the own state, as an object keyed by the agent's uuid. "
-        "Members that are left out keep their value.",
+        "Members that are left out keep their value. A report without `version` waited in the "
+        "agent's queue: it becomes history and changes nothing.",
         directives=[requires("current_states.report_state")],
     )
     async def report_state(self, info: Info, report: Json) -> ReportReceipt:
