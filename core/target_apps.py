@@ -80,7 +80,8 @@ def _service(
 ) -> dict[str, Any]:
     if not isinstance(service, dict):
         raise InvalidInput(path, "must be an object")
-    config = service.get("config") or {}
+    config = service.get("config", {})
+    config = {} if config is None else config
     if not isinstance(config, dict):
         raise InvalidInput(f"{path}.config", "must be an object")
     beside = {name: service[name] for name in _OF_THE_CONTAINER if service.get(name) is not None}

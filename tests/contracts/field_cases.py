@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
+from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
 from tests.contracts.world_of_two import PASSWORD, Tenancy
 
 ANOTHER_PASSWORD = "a battery of correct horses"
@@ -45,16 +46,12 @@ AGENTS: dict[str, Arguments] = {
     "Query.agentPage": nothing,
     "Query.series": lambda it, _: {"select": {"agentUuids": [it.uuid]}},
     "Query.history": _agent,
-    "Query.targetState": _agent,
-    "Query.deviceState": _agent,
     "Query.currentState": _agent,
     "Query.agentMetrics": _agent,
     "Query.agentMetricsSummary": _agent,
     "Query.agentMetricsHistory": _agent,
     "Query.agentLogs": _agent,
     "Query.agentLogServices": _agent,
-    "Mutation.setTargetState": lambda it, _: {"agentUuid": it.uuid, "apps": {"2": {}}},
-    "Mutation.clearTargetState": _agent,
     "Mutation.reportState": lambda it, _: {"report": {it.uuid: {"apps": {}}}},
     "Mutation.uploadDeviceLogs": lambda it, _: {
         "agentUuid": it.uuid,
@@ -193,6 +190,7 @@ FIELDS: dict[str, Arguments] = {
     **AUDIT,
     **BROKER,
     **KEYS,
+    **TARGET_STATES,
 }
 
 _FILTERED: list[Arguments] = [
@@ -209,6 +207,7 @@ _SELECTED: list[Arguments] = [
 
 MORE: dict[str, list[Arguments]] = {
     **MORE_KEYS,
+    **MORE_TARGET_STATES,
     "Query.auditEvents": [
         lambda it, _: {"filter": {"userId": str(it.spare.id)}},
         lambda it, _: {"filter": {"apiKeyId": str(it.api_key_id)}},

@@ -22,6 +22,7 @@ from graphql import OperationType, print_ast
 from core.context import Context
 from models.current_states import CurrentState
 from models.target_states import TargetState
+from models.target_versions import put_version
 from rest_compat.answer_rules import is_control
 from rest_compat.catalog import load_catalog
 from rest_compat.endpoints import Codec, Endpoint, Envelope, names_in_path
@@ -103,7 +104,8 @@ async def _world(ctx: Context, username: str, user_id: str, token: str) -> World
         "version": 2,
         "apps": {"1": {}},
     }
-    await TargetState.create(**state, config={}, etag="e", updated_at=now)
+    target = await TargetState.create(**state, config={}, etag="e", updated_at=now)
+    await put_version(target, "somebody", "", keep=9)
     await CurrentState.create(**state, reported_at=now)
     return World(ctx, agent, username, user_id=user_id, authorization=token)
 

@@ -23,6 +23,7 @@ from models.mqtt_accounts import put_account
 from models.open_days import open_day
 from models.password_resets import put_password_reset
 from models.target_states import TargetState
+from models.target_versions import put_version
 from models.timeseries.partitions import WIDTHS
 from models.users import User
 from resolvers.accounts import create_invitation
@@ -210,11 +211,12 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
         "tenant_id": ctx.tenant_id,
         "agent_id": agent.id,
         "version": 2,
-        "apps": {"1": {"appName": mark}},
+        "apps": {"1": {"appName": mark, "services": [{"serviceName": "web"}]}},
     }
-    await TargetState.create(
-        **state, config={"of": mark}, etag="e", updated_at=now, updated_by=ctx.caller.user_id
-    )
+    draft: dict[str, Any] = {"draft_apps": {}, "draft_config": {"of": mark}, "draft_of": 2}
+    draft |= {"draft_at": now, "updated_at": now, "updated_by": ctx.caller.user_id}
+    target = await TargetState.create(**state, **draft, config={"of": mark}, etag="e")
+    await put_version(target, mark, mark, keep=9)
     await CurrentState.create(**state, config={"of": mark}, extra={"of": mark}, reported_at=now)
     at = [now - timedelta(seconds=second) for second in range(3)]
     await record(ctx, agent, f"temp {mark}", [(time, 1.5) for time in at], device=mark, unit=mark)

@@ -12,9 +12,8 @@ def _own_key(world: World) -> dict[str, str]:
 CASES: dict[str, Case] = {
     **dict.fromkeys(
         (
-            *("ListAgents", "GetAgent", "PollTargetState", "FetchSelf", "ListProvisioningKeys"),
-            *("LatestReadings", "Timeseries", "GetTargetState", "GetCurrentState"),
-            "ClearTargetState",
+            *("ListAgents", "GetAgent", "FetchSelf", "ListProvisioningKeys"),
+            *("LatestReadings", "Timeseries", "GetCurrentState"),
         ),
         nothing,
     ),
@@ -35,8 +34,6 @@ CASES: dict[str, Case] = {
         "headers": _own_key(world),
         "path": {"uuid": world.registered["uuid"]},
     },
-    "CreateTargetState": lambda _: {"json": {"apps": {}}},
-    "ReplaceTargetState": lambda _: {"json": {"apps": {}, "config": {}}},
 }
 
 ORDER = ("CreateProvisioningKey", "RegisterAgent", "ReissueChallenge", "ExchangeKey")
