@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.callers import Caller
+from core.callers import Caller, system_caller
+from fleetgraph.broker_callbacks import INTERNAL_PATH, MANAGEMENT_PATH, BrokerCallbacks
+from fleetgraph.brokers import external_plan
 from fleetgraph.credentials import caller_of, caller_of_connection
 from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.allow_list import load_allow_list
@@ -28,6 +30,7 @@ from fleetgraph.graphql.incoming import read_request
 from fleetgraph.kept_answers import DatabaseKeptAnswers
 from fleetgraph.origins import CrossOrigin, known_origins
 from fleetgraph.pages import graphiql_page, page_routes
+from fleetgraph.poll_memory import PollMemory
 from fleetgraph.probes import probe_routes
 from fleetgraph.refusals import Refusals
 from fleetgraph.requests import RequestLog
@@ -36,7 +39,9 @@ from fleetgraph.security_headers import SecurityHeaders
 from fleetgraph.services import Services
 from fleetgraph.setting_sections import GraphqlSettings
 from fleetgraph.settings import Settings
+from fleetgraph.state_cache import CALLER, StateCache
 from fleetgraph.token_keys import jwks_route
+from resolvers.broker_callbacks import KnownAccounts
 from rest_compat.adapter import build_routes
 from rest_compat.catalog import Catalog, load_catalog
 from rest_compat.openapi import build_openapi
@@ -46,7 +51,7 @@ from schema.limits import Limits
 from schema.root import schema
 
 GRAPHQL_PATH: Final = "/graphql"
-API_PATHS: Final = (GRAPHQL_PATH, "/api/")
+API_PATHS: Final = (GRAPHQL_PATH, "/api/", f"{MANAGEMENT_PATH}/", f"{INTERNAL_PATH}/")
 
 
 class Ahead:
@@ -93,22 +98,28 @@ def openapi_text() -> str:
 def create_app(services: Services, deferred: DeferredReports, settings: Settings) -> Starlette:
     """Return the application; the caller opens and closes `services`.
 
+    `app.state.broker_callbacks` is a worker, to run beside it;
     `app.state.graphql` is its Endpoint, to be interrupted and stopped with the server;
-    `app.state.refusals` is to be flushed now and then, and last of all. Raises BadSettings for an
-    allow-list that cannot be used.
+    `app.state.refusals` is to be flushed now and then, and last of all; `app.state.polls` is
+    remembered polls, nothing without its workers. Raises BadSettings for an allow-list that cannot
+    be used.
     """
     refusals = Refusals(services.context, services.clock)
     edge = _edge(services, settings, refusals)
     endpoint = Endpoint(edge, page=_page(settings.graphql))
+    polls = PollMemory()
 
     async def rest_caller(request: Request) -> Caller:
-        return await caller_of(services.context(), request.headers)
+        caller = await caller_of(services.context(), request.headers)
+        setattr(request.state, CALLER, caller)
+        return caller
 
     def graphql_context(
         caller: Caller, request_id: str, remote_address: str, user_agent: str
     ) -> GraphQLContext:
         return GraphQLContext(services.context(caller, request_id, remote_address, user_agent))
 
+    callbacks = _callbacks(services, settings)
     catalog = the_catalog()
     openapi = openapi_of(catalog, catalog.schema)
 
@@ -122,6 +133,7 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
             *page_routes(),
             jwks_route(services.tokens),
             Route("/openapi.json", openapi_document),
+            *callbacks.routes(),
             *build_routes(
                 catalog,
                 engine=edge.engine,
@@ -142,11 +154,14 @@ def create_app(services: Services, deferred: DeferredReports, settings: Settings
             ),
             *_shared_with(settings.http.origins),
             Middleware(Ahead, path=GRAPHQL_PATH, endpoint=endpoint.http),
+            Middleware(StateCache, memory=polls, limits=services.limits),
         ],
     )
     app.router.redirect_slashes = False  # it would redirect to wherever `Host` says
     app.state.graphql = endpoint
+    app.state.broker_callbacks = callbacks
     app.state.refusals = refusals
+    app.state.polls = polls
     return app
 
 
@@ -163,6 +178,17 @@ def limits_of(settings: GraphqlSettings) -> Limits:
         seconds_max=settings.operation_seconds_max,
         documents_max=settings.documents_max,
         introspection=settings.introspection,
+    )
+
+
+def _callbacks(services: Services, settings: Settings) -> BrokerCallbacks:
+    """Return what answers brokers; the one that the settings name asks about our own login too."""
+    secret = settings.mqtt.callback_secret
+    platform = [external_plan(settings).platform] if secret and settings.mqtt.url else []
+    return BrokerCallbacks(
+        lambda: services.context(system_caller(0), "broker"),
+        KnownAccounts(platform),
+        None if secret is None else secret.get_secret_value(),
     )
 
 

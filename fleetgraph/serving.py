@@ -12,6 +12,7 @@ from fleetgraph import deferred, refusals
 from fleetgraph.app import create_app
 from fleetgraph.deferred import DeferredReports
 from fleetgraph.graphql.endpoint import Endpoint
+from fleetgraph.poll_memory import PollMemory, poll_workers
 from fleetgraph.presence import presence_workers
 from fleetgraph.refusals import Refusals
 from fleetgraph.server import HttpServer
@@ -31,6 +32,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
     app = create_app(services, spool, settings)
     endpoint: Endpoint = app.state.graphql
     refused: Refusals = app.state.refusals
+    polls: PollMemory = app.state.polls
     server = HttpServer(
         app,
         settings.http.host,
@@ -44,7 +46,9 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
             Periodic("http beat", outages.BEAT_SECONDS, partial(_beat, system)),
             Periodic("deferred", deferred.PERIOD_SECONDS, partial(spool.step, system)),
             Periodic("refusals", refusals.PERIOD_SECONDS, refused.flush),
+            app.state.broker_callbacks,
             *presence_workers(endpoint.edge.presence, system),
+            *poll_workers(polls, system),
         ]
     )
     supervisor.start()
@@ -56,6 +60,7 @@ async def serve_api(services: Services, settings: Settings, port: int) -> AsyncI
         await server.stop()
         await endpoint.stop()
         await refused.flush()
+        await polls.flush(system)
 
 
 async def _beat(system: Context) -> None:
