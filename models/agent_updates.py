@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -13,6 +13,7 @@ from tortoise.expressions import Q
 
 from core.agent_updates import OPEN, UpdateState
 from core.paging import Slice
+from models.agents import Agent
 from models.pages import DatedModel, newest_first
 
 STEPS_MAX: Final = 50
@@ -79,18 +80,42 @@ async def page_of_updates(
     return await newest_first(query, first, after)
 
 
+async def lock_agents(tenant_id: int, uuids: Collection[UUID]) -> list[Agent]:
+    """Return those of the agents that there are, held until the transaction ends.
+
+    They are locked in one order, so that two callers cannot wait for each other.
+    """
+    query = Agent.of(tenant_id, uuid__in=list(uuids)).order_by("id")
+    return await query.select_for_update()
+
+
+async def open_updates(tenant_id: int, agent_ids: Collection[int]) -> dict[int, AgentUpdate]:
+    """Return the open updates of agents by agent, held until the transaction ends."""
+    query = AgentUpdate.of(tenant_id, agent_id__in=list(agent_ids), state__in=OPEN)
+    return {row.agent_id: row for row in await query.select_for_update()}
+
+
 async def open_update(tenant_id: int, agent_id: int) -> AgentUpdate | None:
     """Return an agent's open update, held until the transaction ends."""
     query = AgentUpdate.of(tenant_id, agent_id=agent_id, state__in=OPEN)
     return await query.select_for_update().first()
 
 
+async def updates_moved_since(
+    tenant_id: int, since: datetime, agent_uuid: UUID | None, limit: int
+) -> list[AgentUpdate]:
+    """Return updates that are open, or ended since then."""
+    query = AgentUpdate.of(tenant_id, Q(state__in=OPEN) | Q(finished_at__gte=since))
+    if agent_uuid is not None:
+        query = query.filter(agent_uuid=agent_uuid)
+    return await query.order_by("created_at").limit(limit)
+
+
 async def overdue_updates(now: datetime, started_max: timedelta, limit: int) -> list[AgentUpdate]:
-    """Return open updates of any tenant that ran out of time, held until the transaction ends."""
+    """Return open updates of any tenant that ran out of time."""
     running = UpdateState.IN_PROGRESS
-    query = AgentUpdate.filter(
+    late = AgentUpdate.filter(
         Q(state__in=[state for state in OPEN if state is not running], expires_at__lt=now)
         | Q(state=running, started_at__lt=now - started_max)
     )
-    held = query.select_for_update(skip_locked=True)
-    return await held.order_by("created_at").limit(limit)
+    return await late.order_by("created_at").limit(limit)

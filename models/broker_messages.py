@@ -33,16 +33,23 @@ async def put_message(
 
     `channel` is what follows the agent in the topic, such as `agent/update`.
     """
+    await put_messages(tenant_id, [agent_id], channel, payload, now)
+
+
+async def put_messages(
+    tenant_id: int, agent_ids: Sequence[int], channel: str, payload: bytes, now: datetime
+) -> None:
+    """Do the same for many agents in one statement."""
     await fetch(
         "insert into broker_message (tenant_id, agent_id, channel, tenant_uuid, agent_uuid,"
         " payload, revision, changed_at) select a.tenant_id, a.id, $3::text, t.uuid, a.uuid,"
         " $4::bytea, 1, $5::timestamptz from agent a join tenant t on t.id = a.tenant_id"
-        " where a.tenant_id = $1 and a.id = $2"
+        " where a.tenant_id = $1 and a.id = any($2) order by a.uuid"
         " on conflict (tenant_id, agent_uuid, channel) do update"
         " set payload = excluded.payload, revision = broker_message.revision + 1,"
         " agent_id = excluded.agent_id, changed_at = excluded.changed_at",
         tenant_id,
-        agent_id,
+        list(agent_ids),
         channel,
         payload,
         now,

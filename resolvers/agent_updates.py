@@ -14,17 +14,25 @@ from core.access import Permission, allow
 from core.agent_updates import UpdateCommand, UpdateState, check_version
 from core.audit import AuditType, agent_entry
 from core.context import Context
-from core.errors import Conflict, InvalidInput, NotFound
+from core.errors import AppError, Conflict, InvalidInput, NotFound
 from core.events import (
     BROKER_MESSAGES,
     AgentUpdateChanged,
     BrokerMessagesChanged,
     agent_updates_topic,
 )
-from core.paging import Slice, page_size
-from models.agent_updates import AgentUpdate, UpdateFilter, open_update, page_of_updates
+from core.paging import PAGE_SIZE_MAX, Slice, page_size
+from models.agent_updates import (
+    AgentUpdate,
+    UpdateFilter,
+    lock_agents,
+    open_update,
+    open_updates,
+    page_of_updates,
+    updates_moved_since,
+)
 from models.agents import Agent, ProvisioningState, lock_agent
-from models.broker_messages import put_message
+from models.broker_messages import put_messages
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.target_changes import Document, change_target_state
 from resolvers.update_progress import COMMANDS, move_update, undeclared
@@ -97,7 +105,10 @@ async def request_agent_update(ctx: Context, agent_uuid: UUID, wish: UpdateWish)
     does not replace or that has begun.
     """
     async with unit_of_work(ctx) as work:
-        return await _request(ctx, work, agent_uuid, wish)
+        made, refusals = await _request(ctx, work, [agent_uuid], wish)
+        if refusals:
+            raise refusals[agent_uuid]
+    return made[0]
 
 
 @allow(Permission.DEVICE_CONTROL)
@@ -107,15 +118,10 @@ async def request_agent_updates(
     """Ask up to 500 agents to update themselves; each that cannot be asked is named with why."""
     if not 1 <= len(agent_uuids) <= AGENTS_MAX:
         raise InvalidInput("agentUuids", f"must have 1 to {AGENTS_MAX} items", limit=AGENTS_MAX)
-    wish.command(ctx.clock.now())
-    made = UpdateRequests([], [])
     async with unit_of_work(ctx) as work:
-        for uuid in sorted(set(agent_uuids)):  # in one order, so that two callers cannot block
-            try:
-                made.updates.append(await _request(ctx, work, uuid, wish))
-            except (NotFound, Conflict) as error:
-                made.refused.append(Refusal(uuid, error.message))
-    return made
+        made, refusals = await _request(ctx, work, agent_uuids, wish)
+    refused = [Refusal(uuid, error.message) for uuid, error in refusals.items()]
+    return UpdateRequests(made, refused)
 
 
 @allow(Permission.DEVICE_CONTROL)
@@ -156,20 +162,59 @@ async def list_agent_updates(
         return await page_of_updates(ctx.tenant_id, wanted, page_size(first), after)
 
 
-async def _request(ctx: Context, work: Work, agent_uuid: UUID, wish: UpdateWish) -> AgentUpdate:
-    agent, now = await lock_agent(ctx.tenant_id, agent_uuid), ctx.clock.now()
-    command = wish.command(now)
+@allow(Permission.DEVICE_READ)
+async def list_moved_updates(
+    ctx: Context, since: datetime, agent_uuid: UUID | None = None
+) -> list[AgentUpdate]:
+    """Return updates that may have moved since then: the open ones, and those that have ended."""
+    with database_errors():
+        return await updates_moved_since(ctx.tenant_id, since, agent_uuid, PAGE_SIZE_MAX)
+
+
+async def _request(
+    ctx: Context, work: Work, uuids: Sequence[UUID], wish: UpdateWish
+) -> tuple[list[AgentUpdate], dict[UUID, AppError]]:
+    """Ask agents, in as many statements however many there are, unless they are told twice."""
+    command = wish.command(ctx.clock.now())
+    agents = {agent.uuid: agent for agent in await lock_agents(ctx.tenant_id, set(uuids))}
+    opened = await open_updates(ctx.tenant_id, [agent.id for agent in agents.values()])
+    refusals: dict[UUID, AppError] = {}
+    asked: list[Agent] = []
+    for uuid in dict.fromkeys(uuids):
+        agent = agents.get(uuid)
+        if agent is None:
+            refusals[uuid] = NotFound(Agent.noun, uuid)
+            continue
+        try:
+            await _make_way(ctx, work, agent, opened.get(agent.id), wish)
+        except Conflict as error:
+            refusals[uuid] = error
+        else:
+            asked.append(agent)
+    made = [_update(ctx, agent, command, wish) for agent in asked]
+    await AgentUpdate.bulk_create(made)
+    await _tell(ctx, work, asked, command, is_declared=wish.is_declared)
+    for update in made:
+        _record(work, update)
+    return made, refusals
+
+
+async def _make_way(
+    ctx: Context, work: Work, agent: Agent, before: AgentUpdate | None, wish: UpdateWish
+) -> None:
+    """Raise Conflict unless the agent can be asked; call off an update that is to be replaced."""
     if not agent.is_active or agent.provisioning_state is not ProvisioningState.PROVISIONED:
-        raise Conflict(f"Agent {agent_uuid} is deactivated, or was never provisioned")
-    before = await open_update(ctx.tenant_id, agent.id)
-    if before is not None:
-        if not wish.replaces:
-            raise Conflict(
-                f"Agent {agent_uuid} has an open update to {before.to_version}",
-                update_id=str(before.id),
-            )
-        await _call_off(ctx, work, before, f"replaced by an update to {command.version}")
-    update = await AgentUpdate.create(
+        raise Conflict(f"Agent {agent.uuid} is deactivated, or was never provisioned")
+    if before is None:
+        return
+    if not wish.replaces:
+        message = f"Agent {agent.uuid} has an open update to {before.to_version}"
+        raise Conflict(message, update_id=str(before.id))
+    await _call_off(ctx, work, before, f"replaced by an update to {wish.version}")
+
+
+def _update(ctx: Context, agent: Agent, command: UpdateCommand, wish: UpdateWish) -> AgentUpdate:
+    return AgentUpdate(
         id=ctx.ids.uuid(),
         tenant_id=ctx.tenant_id,
         agent_id=agent.id,
@@ -183,37 +228,36 @@ async def _request(ctx: Context, work: Work, agent_uuid: UUID, wish: UpdateWish)
         issued_at=command.issued_at,
         expires_at=command.expires_at,
         requested_by=ctx.caller.user_id,
-        created_at=now,
+        created_at=command.issued_at,
     )
-    await _tell(ctx, work, agent, command, is_declared=wish.is_declared)
+
+
+def _record(work: Work, update: AgentUpdate) -> None:
     told = {
-        "version": command.version,
-        "scheduled_at": command.scheduled_at,
-        "force": command.is_forced,
-        "expires_at": command.expires_at,
+        "version": update.to_version,
+        "scheduled_at": update.scheduled_at,
+        "force": update.is_forced,
+        "expires_at": update.expires_at,
     }
     entry = agent_entry(
         AuditType.AGENT_UPDATE_REQUESTED,
-        agent.uuid,
-        before={"version": agent.agent_version},
+        update.agent_uuid,
+        before={"version": update.from_version},
         after=told,
         details={"update_id": str(update.id)},
     )
     work.record(entry)
-    event = AgentUpdateChanged(ctx.tenant_id, agent.uuid, update.id)
-    work.emit(agent_updates_topic(ctx.tenant_id), event)
-    return update
+    event = AgentUpdateChanged(update.tenant_id, update.agent_uuid, update.id)
+    work.emit(agent_updates_topic(update.tenant_id), event)
 
 
 async def _tell(
-    ctx: Context, work: Work, agent: Agent, command: UpdateCommand, *, is_declared: bool
+    ctx: Context, work: Work, agents: Sequence[Agent], command: UpdateCommand, *, is_declared: bool
 ) -> None:
     secret = ctx.policy.agent_update_secret
-    message = orjson.dumps(command.document(secret))
-    await put_message(ctx.tenant_id, agent.id, COMMANDS, message, ctx.clock.now())
+    message, ids = orjson.dumps(command.document(secret)), [agent.id for agent in agents]
+    await put_messages(ctx.tenant_id, ids, COMMANDS, message, command.issued_at)
     work.emit(BROKER_MESSAGES, BrokerMessagesChanged())
-    if not is_declared:
-        return
 
     def declared(document: Document) -> Document:
         config = undeclared(document).config
@@ -221,7 +265,9 @@ async def _tell(
         kept = given if isinstance(given, dict) else {}
         return Document(document.apps, config | {"agent": kept | command.declaration(secret)})
 
-    await change_target_state(ctx, work, agent, declared, comment=f"Update to {command.version}")
+    for agent in agents if is_declared else ():
+        comment = f"Update to {command.version}"
+        await change_target_state(ctx, work, agent, declared, comment=comment)
 
 
 async def _call_off(ctx: Context, work: Work, update: AgentUpdate, reason: str | None) -> None:
