@@ -55,6 +55,12 @@ class MqttSettings(Section):
         description="PEM of the authority of clients: the TLS listener then admits only clients "
         "with a certificate of it, beside their password.",
     )
+    callback_secret: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What a broker's plugin shows when it asks by HTTP who may do what; absent: "
+        "nobody may ask.",
+    )
     public_protocol: Literal["mqtt", "mqtts", "ws", "wss"] | None = Field(
         None, description="How agents reach the broker; absent: mqtts where it has TLS, else mqtt."
     )
