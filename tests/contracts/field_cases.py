@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
 from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
+from tests.contracts.field_cases_updates import UPDATES
 from tests.contracts.world_of_two import PASSWORD, Tenancy
 
 ANOTHER_PASSWORD = "a battery of correct horses"
@@ -176,7 +177,12 @@ AUDIT: dict[str, Arguments] = {
     "Subscription.auditExport": nothing,
 }
 
-BROKER: dict[str, Arguments] = {"Query.brokerDrift": nothing}
+BROKER: dict[str, Arguments] = {
+    "Query.brokerDrift": nothing,
+    "Query.broker": nothing,
+    "Query.agentTraffic": nothing,
+    "Subscription.brokerChanged": nothing,
+}
 
 FIELDS: dict[str, Arguments] = {
     **AGENTS,
@@ -190,6 +196,7 @@ FIELDS: dict[str, Arguments] = {
     **AUDIT,
     **BROKER,
     **KEYS,
+    **UPDATES,
     **TARGET_STATES,
 }
 
