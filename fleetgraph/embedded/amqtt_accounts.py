@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 from amqtt.contexts import Action
 
@@ -13,6 +15,9 @@ from core.broker_accounts import (
     parse_accounts,
     verify_broker_password,
 )
+from core.mqtt_topics import encode_id
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 
 class Accounts:
@@ -22,6 +27,7 @@ class Accounts:
         self._files = folder / "passwords", folder / "acl"
         self._stamp: tuple[tuple[int, int, int], ...] = ()
         self._known: dict[str, BrokerAccount] = {}
+        self._agents: frozenset[str] = frozenset()
         self.refresh()
 
     def refresh(self) -> bool:
@@ -32,6 +38,7 @@ class Accounts:
             return False
         passwords, acl = (path.read_text() for path in self._files)
         self._known = {a.username: a for a in parse_accounts(passwords, acl)}
+        self._agents = frozenset(_agent_of(a) for a in self._known.values() if a.is_agent)
         self._stamp = stamp
         return True
 
@@ -39,6 +46,22 @@ class Accounts:
         """Say whether this name and password may log in."""
         account = self._known.get(username or "")
         return bool(account and verify_broker_password(password or "", account.password_hash))
+
+    def may_call_itself(self, username: str | None, client_id: str) -> bool:
+        """Say whether the user may have this client id: not when it names somebody else's agent.
+
+        An agent's contains its UUID. Whoever connects with it throws the agent out.
+        """
+        account = self._known.get(username or "")
+        if account is None or account.is_platform:
+            return account is not None
+        named = self._agents.intersection(map(encode_id, _UUID.findall(client_id)))
+        return named <= {_agent_of(account)}
+
+    def is_platform(self, username: str | None) -> bool:
+        """Say whether the user may do everything."""
+        account = self._known.get(username or "")
+        return bool(account and account.is_platform)
 
     def allows(self, username: str | None, topic: str | None, action: Action) -> bool:
         """Say whether the user may do this with the topic (a filter, when it subscribes)."""
@@ -49,3 +72,7 @@ class Accounts:
             # Taken literally by amqtt, so it would be granted and then deliver nothing.
             return not topic.startswith("$share/") and may_subscribe(account, topic)
         return may(account, topic, write=action is Action.PUBLISH)
+
+
+def _agent_of(account: BrokerAccount) -> str:
+    return account.username.rpartition("/")[2]

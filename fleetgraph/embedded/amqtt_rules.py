@@ -9,7 +9,9 @@ here, each with a test:
 - a will is published, and retained, without asking whether its topic is allowed;
 - a take-over of a clean session leaves the earlier connection open and publishing;
 - a packet may announce 256 MB; a silent connection, before or after login, is never closed;
-- what waits for an absent client grows without end.
+- what waits for an absent client grows without end;
+- a packet that breaks the protocol is left half read (amqtt_packets.py);
+- a client throws out another one of any name by its client id.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import asyncio
 import importlib.util
 import logging
 import math
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +29,14 @@ from amqtt.adapters import ReaderAdapter, StreamReaderAdapter, StreamWriterAdapt
 from amqtt.broker import Broker
 from amqtt.contexts import Action, BrokerConfig, ListenerConfig
 from amqtt.errors import MQTTError
-from amqtt.mqtt.connack import NOT_AUTHORIZED, ConnackPacket
+from amqtt.mqtt.connack import IDENTIFIER_REJECTED, NOT_AUTHORIZED, ConnackPacket
 from amqtt.mqtt.protocol.broker_handler import BrokerProtocolHandler
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from fleetgraph.embedded.amqtt_accounts import Accounts
+from fleetgraph.embedded.amqtt_packets import end_at_broken_packets
+from fleetgraph.embedded.tls import TlsServer
 
 _PACKET_BYTES_MAX = 16 * 1024 * 1024
 _CONNECT_SECONDS_MAX = 10.0
@@ -75,16 +80,20 @@ class TopicPlugin(BaseTopicPlugin):  # type: ignore[misc]  # amqtt ships no type
 
 
 class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
-    """The broker, listening on one address, for the accounts in one folder."""
+    """The broker, listening on one address or two, for the accounts in one folder."""
 
-    def __init__(self, host: str, port: int, folder: Path) -> None:
+    def __init__(self, host: str, port: int, folder: Path, tls: TlsServer | None = None) -> None:
+        end_at_broken_packets()
         self.accounts = Accounts(folder)
-        super().__init__(
-            BrokerConfig(
-                listeners={"default": ListenerConfig(bind=f"{host}:{port}")},
-                plugins=_plugins(),
-            )
-        )
+        self._tls = tls
+        listeners = {"default": ListenerConfig(bind=f"{host}:{port}")}
+        if tls:
+            listeners["tls"] = ListenerConfig(bind=f"{tls.host}:{tls.port}", ssl=True)
+        super().__init__(BrokerConfig(listeners=listeners, plugins=_plugins()))
+
+    def _create_ssl_context(self, _listener: ListenerConfig) -> ssl.SSLContext:
+        assert self._tls is not None
+        return self._tls.context
 
     async def refresh(self) -> None:
         """Read the accounts again; cut off and forget the clients that may not log in any more."""
@@ -114,10 +123,24 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             if not self.accounts.holds(session.username, session.password):
                 await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
                 raise MQTTError("the login does not hold")
+            if not self._may_connect(session):
+                await ConnackPacket.build(0, IDENTIFIER_REJECTED).to_stream(writer)
+                raise MQTTError("the client id is somebody else's")
             return handler, await self._take_over(session)
         except Exception as error:  # whatever a stranger sent, the broker goes on
             await writer.close()
             raise MQTTError(f"connection refused: {error!r}") from error
+
+    def _may_connect(self, session: Session) -> bool:
+        if not self.accounts.may_call_itself(session.username, session.client_id):
+            return False
+        old = self._sessions.get(session.client_id, (None, None))[0]
+        is_taken = old is not None and old.transitions.is_connected()
+        return (
+            not is_taken
+            or old.username == session.username
+            or self.accounts.is_platform(session.username)
+        )
 
     async def _take_over(self, session: Session) -> Session:
         session.parent = 0
