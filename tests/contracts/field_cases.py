@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tests.contracts.field_cases_broker import BROKER_ACCOUNTS, MORE_BROKER_ACCOUNTS
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
 from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
 from tests.contracts.field_cases_updates import UPDATES
@@ -195,6 +196,7 @@ FIELDS: dict[str, Arguments] = {
     **REGISTER,
     **AUDIT,
     **BROKER,
+    **BROKER_ACCOUNTS,
     **KEYS,
     **UPDATES,
     **TARGET_STATES,
@@ -214,6 +216,7 @@ _SELECTED: list[Arguments] = [
 
 MORE: dict[str, list[Arguments]] = {
     **MORE_KEYS,
+    **MORE_BROKER_ACCOUNTS,
     **MORE_TARGET_STATES,
     "Query.auditEvents": [
         lambda it, _: {"filter": {"userId": str(it.spare.id)}},

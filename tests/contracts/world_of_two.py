@@ -28,12 +28,14 @@ from models.timeseries.partitions import WIDTHS
 from models.users import User
 from resolvers.accounts import create_invitation
 from resolvers.agent_events import record_agent_event
+from resolvers.agent_updates import UpdateWish, request_agent_update
 from resolvers.api_keys import create_api_key
 from resolvers.auth import login
 from resolvers.current_states import report_metrics
 from resolvers.device_logs import upload_logs
 from resolvers.provisioning_keys import create_provisioning_key
 from tests.contracts import tenant_rows
+from tests.contracts.broker_things import BrokerThings, broker_things
 from tests.contracts.newcomer import Newcomer
 from tests.contracts.serving import Api, give_key, sign_in
 from tests.factories import make_agent, make_tenant, make_user
@@ -68,6 +70,7 @@ class Tenancy:
     session_id: UUID
     refresh_token: str
     agent: Agent
+    agent_update_id: UUID
     device_key: str
     fleet: Fleet
     provisioning_key: str
@@ -80,6 +83,7 @@ class Tenancy:
     api_key_id: UUID
     api_keys: dict[Permission, str]
     whole_api_key: str
+    broker: BrokerThings
 
     @property
     def uuid(self) -> str:
@@ -160,6 +164,8 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
     whole_api_key = await create_api_key(ctx, f"whole {mark}", description=mark, scopes=SCOPES)
     device_key = await give_key(ctx, agent)
     await _history(ctx, agent, mark)
+    update = await request_agent_update(ctx, agent.uuid, UpdateWish("1.0.600"))
+    broker = await broker_things(ctx, mark)
     await _rest(ctx, agent, spare, mark)
     return Tenancy(
         ctx=ctx,
@@ -169,6 +175,7 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         session_id=session.session_id,
         refresh_token=session.refresh_token,
         agent=agent,
+        agent_update_id=update.id,
         device_key=device_key,
         fleet=fleet,
         provisioning_key=key.key,
@@ -181,6 +188,7 @@ async def furnish(ctx: Context, letter: str) -> Tenancy:
         api_key_id=whole_api_key.id,
         api_keys=api_keys,
         whole_api_key=whole_api_key.text,
+        broker=broker,
     )
 
 
