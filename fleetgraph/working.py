@@ -13,6 +13,7 @@ from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
 from resolvers.sessions import purge_ended_sessions
+from resolvers.update_progress import sweep_agent_updates
 from workers import audit_chain, mail, retention, sessions
 from workers.access_changes import AccessChanges
 from workers.audit_chain import AuditChain
@@ -93,6 +94,9 @@ def make_workers(
     wanted = set(names)
     beside: dict[str, Worker] = {
         "ingest": AccessChanges(system),
+        "liveness": Periodic(
+            "agent-updates", LIVENESS_SECONDS, partial(sweep_agent_updates, system)
+        ),
         "retention": Periodic("purge", PURGE_SECONDS, partial(purge_ended_sessions, system)),
     }
     found = [make() for name, make in makers.items() if name in wanted]

@@ -95,6 +95,15 @@ async def open_updates(tenant_id: int, agent_ids: Collection[int]) -> dict[int, 
     return {row.agent_id: row for row in await query.select_for_update()}
 
 
+async def end_updates(
+    tenant_id: int, ids: Collection[UUID], state: UpdateState, reason: str, now: datetime
+) -> None:
+    """Bring updates to a final state."""
+    await AgentUpdate.of(tenant_id, id__in=list(ids)).update(
+        state=state, reason=reason, finished_at=now
+    )
+
+
 async def open_update(tenant_id: int, agent_id: int) -> AgentUpdate | None:
     """Return an agent's open update, held until the transaction ends."""
     query = AgentUpdate.of(tenant_id, agent_id=agent_id, state__in=OPEN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,20 +11,16 @@ from uuid import UUID
 import orjson
 
 from core.access import Permission, allow
-from core.agent_updates import UpdateCommand, UpdateState, check_version
+from core.agent_updates import REASON_CHARS_MAX, UpdateCommand, UpdateState, check_version
 from core.audit import AuditType, agent_entry
 from core.context import Context
 from core.errors import AppError, Conflict, InvalidInput, NotFound
-from core.events import (
-    BROKER_MESSAGES,
-    AgentUpdateChanged,
-    BrokerMessagesChanged,
-    agent_updates_topic,
-)
+from core.events import BROKER_MESSAGES, BrokerMessagesChanged
 from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from models.agent_updates import (
     AgentUpdate,
     UpdateFilter,
+    end_updates,
     lock_agents,
     open_update,
     open_updates,
@@ -35,7 +31,13 @@ from models.agents import Agent, ProvisioningState, lock_agent
 from models.broker_messages import put_messages
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.target_changes import Document, change_target_state
-from resolvers.update_progress import COMMANDS, move_update, undeclared
+from resolvers.update_progress import (
+    COMMANDS,
+    move_update,
+    tell_followers,
+    tell_of_move,
+    undeclared,
+)
 
 __all__ = ["UpdateFilter"]
 
@@ -140,7 +142,9 @@ async def cancel_agent_update(
         update = await open_update(ctx.tenant_id, found.agent_id)
         if update is None or update.id != update_id:
             raise Conflict("The update is over", state=found.state)
-        await _call_off(ctx, work, update, None)
+        if update.state is UpdateState.IN_PROGRESS:
+            raise _has_begun(update)
+        await move_update(ctx, work, update, UpdateState.CANCELLED, None)
     return update
 
 
@@ -185,12 +189,12 @@ async def _request(
         if agent is None:
             refusals[uuid] = NotFound(Agent.noun, uuid)
             continue
-        try:
-            await _make_way(ctx, work, agent, opened.get(agent.id), wish)
-        except Conflict as error:
-            refusals[uuid] = error
+        refusal = _refusal(agent, opened.get(agent.id), wish)
+        if refusal is not None:
+            refusals[uuid] = refusal
         else:
             asked.append(agent)
+    await _replace(ctx, work, asked, opened, wish)
     made = [_update(ctx, agent, command, wish) for agent in asked]
     await AgentUpdate.bulk_create(made)
     await _tell(ctx, work, asked, command, is_declared=wish.is_declared)
@@ -199,18 +203,43 @@ async def _request(
     return made, refusals
 
 
-async def _make_way(
-    ctx: Context, work: Work, agent: Agent, before: AgentUpdate | None, wish: UpdateWish
-) -> None:
-    """Raise Conflict unless the agent can be asked; call off an update that is to be replaced."""
+def _refusal(agent: Agent, before: AgentUpdate | None, wish: UpdateWish) -> Conflict | None:
+    """Return why the agent cannot be asked."""
     if not agent.is_active or agent.provisioning_state is not ProvisioningState.PROVISIONED:
-        raise Conflict(f"Agent {agent.uuid} is deactivated, or was never provisioned")
+        return Conflict(f"Agent {agent.uuid} is deactivated, or was never provisioned")
     if before is None:
-        return
-    if not wish.replaces:
-        message = f"Agent {agent.uuid} has an open update to {before.to_version}"
-        raise Conflict(message, update_id=str(before.id))
-    await _call_off(ctx, work, before, f"replaced by an update to {wish.version}")
+        return None
+    if before.state is UpdateState.IN_PROGRESS:
+        return _has_begun(before)
+    if wish.replaces:
+        return None
+    message = f"Agent {agent.uuid} has an open update to {before.to_version}"
+    return Conflict(message, update_id=str(before.id))
+
+
+def _has_begun(update: AgentUpdate) -> Conflict:
+    message = f"The update of agent {update.agent_uuid} to {update.to_version} has begun"
+    return Conflict(message, update_id=str(update.id), state=update.state)
+
+
+async def _replace(
+    ctx: Context,
+    work: Work,
+    agents: Sequence[Agent],
+    opened: Mapping[int, AgentUpdate],
+    wish: UpdateWish,
+) -> None:
+    """Call off what is open for agents that get another command; that one takes its place."""
+    replaced = {agent: opened[agent.id] for agent in agents if agent.id in opened}
+    reason, now = f"replaced by an update to {wish.version}"[:REASON_CHARS_MAX], ctx.clock.now()
+    ids = [update.id for update in replaced.values()]
+    if ids:
+        await end_updates(ctx.tenant_id, ids, UpdateState.CANCELLED, reason, now)
+    for agent, update in replaced.items():
+        before, update.state, update.reason = update.state, UpdateState.CANCELLED, reason
+        tell_of_move(work, update, before)
+        if update.is_declared and not wish.is_declared:
+            await change_target_state(ctx, work, agent, undeclared, comment=f"Update {reason}")
 
 
 def _update(ctx: Context, agent: Agent, command: UpdateCommand, wish: UpdateWish) -> AgentUpdate:
@@ -247,8 +276,7 @@ def _record(work: Work, update: AgentUpdate) -> None:
         details={"update_id": str(update.id)},
     )
     work.record(entry)
-    event = AgentUpdateChanged(update.tenant_id, update.agent_uuid, update.id)
-    work.emit(agent_updates_topic(update.tenant_id), event)
+    tell_followers(work, update)
 
 
 async def _tell(
@@ -268,9 +296,3 @@ async def _tell(
     for agent in agents if is_declared else ():
         comment = f"Update to {command.version}"
         await change_target_state(ctx, work, agent, declared, comment=comment)
-
-
-async def _call_off(ctx: Context, work: Work, update: AgentUpdate, reason: str | None) -> None:
-    if update.state is UpdateState.IN_PROGRESS:
-        raise Conflict("The update has begun", update_id=str(update.id), state=update.state)
-    await move_update(ctx, work, update, UpdateState.CANCELLED, reason)

@@ -65,10 +65,7 @@ async def note_status(ctx: Context, work: Work, content: object, *, retained: bo
         await move_update(ctx, work, update, status.state, status.reason)
         return
     await update.save()
-    work.emit(
-        agent_updates_topic(update.tenant_id),
-        AgentUpdateChanged(update.tenant_id, update.agent_uuid, update.id),
-    )
+    tell_followers(work, update)
 
 
 async def note_version(ctx: Context, work: Work, version: str | None) -> None:
@@ -100,22 +97,30 @@ async def move_update(
         update.finished_at = now
         await _take_back(ctx, work, update)
     await update.save()
-    is_cancelled = state is UpdateState.CANCELLED
+    tell_of_move(work, update, before)
+
+
+def tell_of_move(work: Work, update: AgentUpdate, before: UpdateState) -> None:
+    """Write into the record that an update has moved, and tell who follows."""
+    is_cancelled = update.state is UpdateState.CANCELLED
     work.record(
         agent_entry(
             AuditType.AGENT_UPDATE_CANCELLED if is_cancelled else AuditType.AGENT_UPDATE_MOVED,
             update.agent_uuid,
             tenant_id=update.tenant_id,
-            severity=Severity.WARNING if state in _BAD else Severity.INFO,
+            severity=Severity.WARNING if update.state in _BAD else Severity.INFO,
             before={"state": before},
-            after={"state": state, "reason": reason},
+            after={"state": update.state, "reason": update.reason},
             details={"update_id": str(update.id), "version": update.to_version},
         )
     )
-    work.emit(
-        agent_updates_topic(update.tenant_id),
-        AgentUpdateChanged(update.tenant_id, update.agent_uuid, update.id),
-    )
+    tell_followers(work, update)
+
+
+def tell_followers(work: Work, update: AgentUpdate) -> None:
+    """Tell who follows updates that this one is not as it was."""
+    event = AgentUpdateChanged(update.tenant_id, update.agent_uuid, update.id)
+    work.emit(agent_updates_topic(update.tenant_id), event)
 
 
 @allow(Permission.SYSTEM)

@@ -24,6 +24,7 @@ from core.errors import Forbidden
 from core.fence import ALL_TENANTS
 from fleetgraph.app import the_catalog
 from models import fence
+from resolvers.agent_events import record_agent_event
 from rest_compat.endpoints import Endpoint
 from schema.execution.engine import Engine
 from schema.execution.permissions import Access
@@ -45,7 +46,7 @@ from tests.contracts.field_cases import FIELDS, MORE, Arguments
 from tests.contracts.requests_of import FIELDS_FILE, request_of, route_of
 from tests.contracts.serving import Api
 from tests.contracts.world_of_two import Tenancy, Visitor, another_tenant, furnish
-from tests.schema.asking import answer, follow, record
+from tests.schema.asking import answer, as_agent, follow, record
 
 ENGINE = Engine(schema, Limits(cost_max=10**9, agent_cost_max=10**9, depth_max=50))
 
@@ -329,6 +330,9 @@ async def _give_signs(it: Tenancy) -> None:
     arguments = FIELDS["Mutation.setTargetState"](it, it)
     text = operation(["Mutation.setTargetState"], arguments)
     assert not (await answer(it.ctx, text, arguments, ENGINE)).errors
+    told = {"type": "update_overdue", "reason": it.mark, "msgId": it.ctx.ids.secret(8)}
+    own = as_agent(it.ctx, it.agent)
+    await record_agent_event(own, "agent/status", json.dumps(told).encode(), retained=False)
     await record(it.ctx, it.agent, f"sign {it.mark}", [(it.ctx.clock.now(), 1.0)], device=it.mark)
 
 
