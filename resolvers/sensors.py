@@ -13,7 +13,6 @@ from core.paging import PAGE_SIZE_MAX, Slice, page_size
 from core.sensors import EndpointStatus
 from models import endpoint_lists
 from models.agents import Agent
-from models.endpoint_health import EndpointHealth, health_of
 from models.endpoint_lists import EndpointCount, EndpointFilter, page_of_endpoints
 from models.endpoints import Endpoint
 from models.unit_of_work import database_errors
@@ -55,26 +54,15 @@ async def get_sensor(ctx: Context, agent_uuid: UUID, key: str) -> Endpoint:
 
 
 @allow(Permission.DEVICE_READ)
-async def list_sensor_health(
-    ctx: Context, agent_ids: Collection[int]
-) -> dict[tuple[int, str], EndpointHealth]:
-    """Return what agents last said of their endpoints, by agent and name, in one query."""
-    with database_errors():
-        rows = await health_of(ctx.tenant_id, agent_ids)
-    return {(row.agent_id, row.name): row for row in rows}
-
-
-@allow(Permission.DEVICE_READ)
 async def list_last_telemetry(
     ctx: Context, agent_ids: Collection[int]
-) -> dict[tuple[int, str], datetime]:
-    """Return when endpoints last sent a reading, by agent and the endpoint's uuid or name."""
-    found: dict[tuple[int, str], datetime] = {}
+) -> dict[int, dict[str, datetime]]:
+    """Return when endpoints last sent a reading: by agent, by the endpoint's uuid or name."""
+    found: dict[int, dict[str, datetime]] = {}
     for latest in await ctx.readings.latest(ctx.tenant_id, sorted(set(agent_ids))):
-        info = latest.info
+        info, by_key = latest.info, found.setdefault(latest.info.agent_id, {})
         for key in {info.device, info.device_name, info.endpoint_uuid} - {""}:
-            at = (info.agent_id, key)
-            found[at] = max(found.get(at, latest.time), latest.time)
+            by_key[key] = max(by_key.get(key, latest.time), latest.time)
     return found
 
 
