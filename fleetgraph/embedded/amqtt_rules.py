@@ -41,6 +41,7 @@ from fleetgraph.embedded.tls import TlsServer
 _PACKET_BYTES_MAX = 16 * 1024 * 1024
 _CONNECT_SECONDS_MAX = 10.0
 _TAKE_OVER_SECONDS_MAX = 5.0
+_ENDING_SECONDS_MAX = 1.0
 _KEEP_ALIVE_GRACE = 1.5
 _SYS_SECONDS = 10
 _QUEUED_MAX = 100_000
@@ -123,7 +124,7 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             if not self.accounts.holds(session.username, session.password):
                 await ConnackPacket.build(0, NOT_AUTHORIZED).to_stream(writer)
                 raise MQTTError("the login does not hold")
-            if not self._may_connect(session):
+            if not await self._may_connect(session):
                 await ConnackPacket.build(0, IDENTIFIER_REJECTED).to_stream(writer)
                 raise MQTTError("the client id is somebody else's")
             return handler, await self._take_over(session)
@@ -131,15 +132,24 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
             await writer.close()
             raise MQTTError(f"connection refused: {error!r}") from error
 
-    def _may_connect(self, session: Session) -> bool:
+    async def _may_connect(self, session: Session) -> bool:
+        """Wait a moment for somebody else's connection of this name, which may be ending."""
         if not self.accounts.may_call_itself(session.username, session.client_id):
             return False
+        deadline = self._loop.time() + _ENDING_SECONDS_MAX
+        while self._is_taken(session):
+            if self._loop.time() > deadline:
+                return False
+            await asyncio.sleep(0.02)
+        return True
+
+    def _is_taken(self, session: Session) -> bool:
         old = self._sessions.get(session.client_id, (None, None))[0]
-        is_taken = old is not None and old.transitions.is_connected()
         return (
-            not is_taken
-            or old.username == session.username
-            or self.accounts.is_platform(session.username)
+            old is not None
+            and old.transitions.is_connected()
+            and old.username != session.username
+            and not self.accounts.is_platform(session.username)
         )
 
     async def _take_over(self, session: Session) -> Session:
