@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -76,6 +76,16 @@ def update_problems(before: dict[str, Any], after: dict[str, Any]) -> list[Probl
         for name, value in wanted.items()
         if _UPDATE_MEMBERS.fullmatch(name) and known.get(name) != value
     ]
+
+
+def consequences(config: Mapping[str, object]) -> list[str]:
+    """Return what an agent makes of a configuration that its author may not expect."""
+    found = []
+    if not config.get("endpoints"):
+        found.append("Without endpoints in the list, an agent keeps all endpoints that it has")
+    if "anomalyDetection" not in config and "anomaly" not in config:
+        found.append("Without anomalyDetection, an agent keeps the settings that it has for it")
+    return found
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

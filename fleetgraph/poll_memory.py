@@ -51,7 +51,7 @@ class Poll:
 
 
 class PollMemory:
-    """Polls by the digest of the device key; forgets nothing silently but what is dropped."""
+    """Polls by the digest of the device key."""
 
     def __init__(
         self, *, entries_max: int = ENTRIES_MAX, now: Callable[[], float] = time.monotonic
@@ -68,6 +68,11 @@ class PollMemory:
     def __len__(self) -> int:
         """Return how many polls are remembered."""
         return len(self._polls)
+
+    @property
+    def hears_all(self) -> bool:
+        """Whether every change is heard; without that nothing is remembered."""
+        return not self._deaf
 
     @property
     def now(self) -> float:
@@ -87,7 +92,7 @@ class PollMemory:
 
     def put(self, poll: Poll, generation: int) -> None:
         """Remember a poll that was read since `generation`, unless something was dropped since."""
-        if self._deaf or generation != self.generation:
+        if not self.hears_all or generation != self.generation:
             return
         self._drop(self._polls.get(poll.digest))
         if len(self._polls) >= self._entries_max:

@@ -9,6 +9,7 @@ from uuid import UUID
 import strawberry
 
 from core.etag import state_etag
+from core.target_documents import consequences
 from models import target_states as rows
 from resolvers import target_drafts, target_states
 from schema.context import Info
@@ -70,6 +71,15 @@ class TargetState:
     def last_deployed_at(self) -> datetime | None:
         """Return when agents were last given something else."""
         return self.updated_at
+
+    @strawberry.field(
+        description="What an agent makes of the configuration that its author may not expect: an "
+        "empty list of endpoints takes none away."
+    )
+    def consequences(self) -> list[str]:
+        """Return sentences for people."""
+        config: Any = self.config
+        return consequences(config)
 
     @strawberry.field(description="How many apps should run.")
     def apps_count(self) -> int:
