@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from core.endpoint_health import ReportedHealth
 from core.masking import masked
 from core.sensor_rules import POLL_SPELLINGS
 from core.sensors import points_of, spelt
+
+Health = TypeVar("Health", bound=ReportedHealth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def shown(entry: Mapping[str, Any]) -> Shown:
     )
 
 
-def health_of(name: str, health: Sequence[ReportedHealth]) -> ReportedHealth | None:
+def health_of(name: str, health: Sequence[Health]) -> Health | None:
     """Return what was reported under a name."""
     return next((each for each in health if each.name == name), None)
 

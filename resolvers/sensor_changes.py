@@ -43,6 +43,7 @@ class SensorChange:
         sensor: as it is now; None when it is gone, or was only checked.
         checked: what would be stored, where nothing was; secrets are masked.
         credentials: how the sensor logs in to the broker, told this once.
+        mode: how it was deleted, `soft` or `hard`.
         warning: what the agent will not do as one would expect.
     """
 
@@ -51,6 +52,7 @@ class SensorChange:
     checked: dict[str, Any] | None = None
     credentials: EndpointCredentials | None = None
     warning: str | None = None
+    mode: str | None = None
 
 
 @allow(Permission.DEVICE_WRITE)
@@ -168,8 +170,9 @@ async def delete_sensor(
             _record(work, AuditType.SENSOR_DELETED, agent, uuid, before=told)
         left = _endpoints(state.config)
         kept = any(is_leaving(entry) for entry in left if isinstance(entry, dict))
+        mode = "hard" if hard else "soft"
         warning = KEPT if kept and not hard else None if left else KEPT_BY_AGENT
-    return SensorChange(state.version, await _found(agent, uuid), warning=warning)
+    return SensorChange(state.version, await _found(agent, uuid), warning=warning, mode=mode)
 
 
 @allow(Permission.DEVICE_WRITE)
