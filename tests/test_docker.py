@@ -7,31 +7,36 @@ import fnmatch
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from core.broker_accounts import BrokerAccount, hash_broker_password
+from core.broker_accounts import BrokerAccount, hash_broker_password, render_password_file
+from core.clock import SystemClock
 from fleetgraph.broker_files import BrokerFiles
 from fleetgraph.brokers import external_driver, external_plan
+from fleetgraph.certificates import make_server
 from fleetgraph.cli import parser
 from fleetgraph.embedded.mosquitto import _CONFIG as EMBEDDED_CONFIG
 from fleetgraph.embedded.ports import find_free_port
 from fleetgraph.settings import load_settings, variables
 from tests.fleetgraph.embedded.mqtt_client import MqttClient
-from tests.tools import require_program
+from tests.tools import require_program, until
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TLS = ("listener 8883", "certfile /run/broker/server.pem", "keyfile /run/broker/server.key")
 AGENT = "AAAAAAAAAAAAAAAAAAAAAA/a/1111111111111111111111"
 
 
@@ -176,12 +181,20 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self.port = find_free_port("127.0.0.1", 22100)
+        self.tls_port = find_free_port("127.0.0.1", 22200)
+        self.certificates = folder / "certificates"
+        make_server(self.certificates, [], SystemClock().now())
         self.accounts = folder / "accounts"
+        self.copy = folder / "broker"
         for name in ("accounts", "data", "broker"):
             (folder / name).mkdir()
             (folder / name).chmod(0o755)
         config = COMPOSE["configs"]["mosquitto"]["content"]
         config = config.replace("listener 1883", f"listener {self.port} 127.0.0.1")
+        for line in TLS:  # as whoever follows docs/broker.md does
+            assert f"# {line}" in config
+            config = config.replace(f"# {line}", line)
+        config = config.replace("listener 8883", f"listener {self.tls_port} 127.0.0.1")
         (folder / "mosquitto.conf").write_text(self._here(config, folder))
         script = self._here(SERVICES["mosquitto"]["command"][2], folder).replace("$$", "$")
         self.process = subprocess.Popen(["sh", "-c", script], stderr=subprocess.DEVNULL)
@@ -192,6 +205,7 @@ class Broker:
             ("/run/broker", "broker"),
             ("/mosquitto/data", "data"),
             ("/accounts", "accounts"),
+            ("/certificates", "certificates"),
             ("/mosquitto.conf", "mosquitto.conf"),
         ):
             text = text.replace(theirs, str(folder / ours))
@@ -261,6 +275,53 @@ async def test_the_broker_obeys_the_files_of_the_worker(broker: Broker) -> None:
     assert not staying.closed.is_set(), "nobody else is disturbed"
     await agent.close(politely=False)
     await staying.close()
+
+
+@pytest.mark.slow
+async def test_the_broker_takes_up_a_renewed_certificate(broker: Broker) -> None:
+    await BrokerFiles(broker.accounts).apply([account("fleetgraph", is_platform=True)])
+    await broker.until("fleetgraph", welcome=True)
+
+    async def serial() -> str:
+        context = ssl.create_default_context(cafile=broker.certificates / "ca.pem")
+        _, writer = await asyncio.open_connection("127.0.0.1", broker.tls_port, ssl=context)
+        found: str = writer.get_extra_info("peercert")["serialNumber"]
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return found
+
+    before = await serial()
+    make_server(broker.certificates, [], SystemClock().now())
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(OSError):  # for a second the certificate and its key may be two
+                if await serial() != before:
+                    break
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+async def test_the_broker_mends_its_own_copy(broker: Broker) -> None:
+    """The container's copy is edited, lost, and given to somebody else: it takes the right one."""
+    platform, agent = account("fleetgraph", is_platform=True), account(AGENT)
+    await BrokerFiles(broker.accounts).apply([platform, agent])
+    await broker.until(AGENT, welcome=True)
+    intruder = AGENT.replace("1", "2")
+    (broker.copy / "passwords").write_text(render_password_file([platform, account(intruder)]))
+    (broker.copy / "acl").unlink()
+    names = ("passwords", "acl")
+
+    def mended() -> bool:
+        ours, theirs = broker.accounts, broker.copy
+        return all(
+            (theirs / name).exists() and (theirs / name).read_text() == (ours / name).read_text()
+            for name in names
+        )
+
+    await until(mended, "the right copy", seconds=10)
+    await broker.until(AGENT, welcome=True)
+    await broker.until(intruder, welcome=False)
 
 
 @pytest.mark.slow
