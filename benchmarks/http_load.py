@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 _CONTENT_LENGTH = b"content-length:"
+_GOOD = (b"200", b"304")
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class _Connection(asyncio.Protocol):
             return
         self._answers.latencies.append(time.perf_counter() - self._sent_at)
         self._answers.bytes_each = end
-        if self._buffer[9:12] != b"200" or b'"errors"' in self._buffer[:2_000]:
+        if self._buffer[9:12] not in _GOOD or b'"errors"' in self._buffer[:2_000]:
             self._answers.bad.append(self._buffer[:500])
         self._buffer = self._buffer[end:]
         if self._pause:
@@ -138,6 +139,8 @@ def _end_of_answer(buffer: bytes) -> int | None:
         return None
     lower = buffer[:head].lower()
     at = lower.find(_CONTENT_LENGTH)
+    if buffer[9:12] == b"304":
+        return head + 4
     if at >= 0:
         line = lower[at + len(_CONTENT_LENGTH) :].partition(b"\r\n")[0]
         end = head + 4 + int(line)

@@ -10,9 +10,11 @@ import uvloop
 
 from benchmarks import (
     access,
+    broker_accounts,
     ingest,
     latency,
     logins,
+    polls,
     profiled,
     push,
     queries,
@@ -29,6 +31,8 @@ BENCHMARKS = {
     "slow": slow,
     "logins": logins,
     "access": access,
+    "polls": polls,
+    "broker_accounts": broker_accounts,
     "profiled": profiled,
 }
 
