@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.contracts.field_cases_broker import BROKER_ACCOUNTS, MORE_BROKER_ACCOUNTS
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
+from tests.contracts.field_cases_sensors import MORE_SENSORS, SENSORS
 from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
 from tests.contracts.field_cases_updates import UPDATES
 from tests.contracts.world_of_two import PASSWORD, Tenancy
@@ -49,6 +50,7 @@ AGENTS: dict[str, Arguments] = {
     "Query.series": lambda it, _: {"select": {"agentUuids": [it.uuid]}},
     "Query.history": _agent,
     "Query.currentState": _agent,
+    "Query.stateHistory": _agent,
     "Query.agentMetrics": _agent,
     "Query.agentMetricsSummary": _agent,
     "Query.agentMetricsHistory": _agent,
@@ -197,6 +199,7 @@ FIELDS: dict[str, Arguments] = {
     **AUDIT,
     **BROKER,
     **BROKER_ACCOUNTS,
+    **SENSORS,
     **KEYS,
     **UPDATES,
     **TARGET_STATES,
@@ -218,6 +221,7 @@ MORE: dict[str, list[Arguments]] = {
     **MORE_KEYS,
     **MORE_BROKER_ACCOUNTS,
     **MORE_TARGET_STATES,
+    **MORE_SENSORS,
     "Query.auditEvents": [
         lambda it, _: {"filter": {"userId": str(it.spare.id)}},
         lambda it, _: {"filter": {"apiKeyId": str(it.api_key_id)}},

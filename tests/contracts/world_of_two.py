@@ -25,6 +25,7 @@ from models.password_resets import put_password_reset
 from models.target_states import TargetState
 from models.target_versions import put_version
 from models.timeseries.partitions import WIDTHS
+from models.unit_of_work import Work
 from models.users import User
 from resolvers.accounts import create_invitation
 from resolvers.agent_events import record_agent_event
@@ -33,6 +34,7 @@ from resolvers.api_keys import create_api_key
 from resolvers.auth import login
 from resolvers.current_states import report_metrics
 from resolvers.device_logs import upload_logs
+from resolvers.endpoint_sync import note_target
 from resolvers.provisioning_keys import create_provisioning_key
 from tests.contracts import tenant_rows
 from tests.contracts.broker_things import BrokerThings, broker_things
@@ -223,7 +225,9 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     }
     draft: dict[str, Any] = {"draft_apps": {}, "draft_config": {"of": mark}, "draft_of": 2}
     draft |= {"draft_at": now, "updated_at": now, "updated_by": ctx.caller.user_id}
-    target = await TargetState.create(**state, **draft, config={"of": mark}, etag="e")
+    config = {"of": mark, "endpoints": [_endpoint(ctx, mark)]}
+    target = await TargetState.create(**state, **draft, config=config, etag="e")
+    await note_target(ctx, Work(), agent, {}, config)
     await put_version(target, mark, mark, keep=9)
     await CurrentState.create(**state, config={"of": mark}, extra={"of": mark}, reported_at=now)
     at = [now - timedelta(seconds=second) for second in range(3)]
@@ -239,6 +243,13 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
         AuditType.DEVICE_UPDATED, f"agent:{agent.uuid}", details={"of": mark}, agent_uuid=agent.uuid
     )
     await append_audit(ctx, [entry])
+
+
+def _endpoint(ctx: Context, mark: str) -> dict[str, Any]:
+    """Return a sensor whose login can be made anew."""
+    connection = {"topic": f"i/{mark}/a/{mark}/d/{mark}", "of": mark}
+    names = {"name": mark, "protocol": "mqtt"}
+    return {"uuid": str(ctx.ids.uuid()), "connection": connection, **names}
 
 
 async def _rest(ctx: Context, agent: Agent, spare: User, mark: str) -> None:

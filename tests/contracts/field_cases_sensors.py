@@ -1,0 +1,46 @@
+"""What the root fields about sensors are called with: see tests/contracts/field_cases.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.contracts.world_of_two import Tenancy
+
+Arguments = Callable[[Tenancy, Tenancy], dict[str, Any]]
+
+
+def _sensor(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    return {"agentUuid": it.uuid, "name": it.mark}
+
+
+def _new(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    values = {"name": "new", "protocol": "mqtt", "connection": {"topic": "hall/1"}}
+    return {"agentUuid": it.uuid, "sensor": values}
+
+
+SENSORS: dict[str, Arguments] = {
+    "Query.sensor": _sensor,
+    "Query.sensors": lambda _it, _me: {},
+    "Query.sensorCounts": lambda _it, _me: {},
+    "Query.sensorHealth": lambda it, _: {"agentUuid": it.uuid},
+    "Query.adapterHistory": lambda it, me: {**_sensor(it, me), "protocol": "mqtt"},
+    "Mutation.addSensor": _new,
+    "Mutation.updateSensor": lambda it, me: {**_sensor(it, me), "sensor": {"pollInterval": 900}},
+    "Mutation.deleteSensor": _sensor,
+    "Mutation.resetSensorCredentials": _sensor,
+}
+
+_FILTERED: list[Arguments] = [
+    lambda it, _: {"filter": {"agentUuid": it.uuid}},
+    lambda it, _: {"filter": {"text": it.mark}},
+    lambda it, _: {"filter": {"agents": {"fleetUuid": str(it.fleet.id)}}},
+    lambda it, _: {"filter": {"agents": {"selector": f"site={it.mark}"}}},
+]
+
+MORE_SENSORS: dict[str, list[Arguments]] = {
+    "Query.sensors": _FILTERED,
+    "Query.sensorCounts": _FILTERED,
+    "Mutation.deleteSensor": [lambda it, me: {**_sensor(it, me), "hard": True}],
+    "Mutation.addSensor": [lambda it, me: {**_new(it, me), "validateOnly": True}],
+}
