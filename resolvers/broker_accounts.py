@@ -38,20 +38,23 @@ _COLUMNS: Final = ("is_superuser", "is_active", "description")
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """Which account: by its id, or by its name."""
+    """Which account: by its id, by its name, or by both, which must then fit."""
 
     id: int | None = None
     username: str | None = None
 
     def equals(self) -> dict[str, object]:
-        """Return the columns that say so; raises InvalidInput unless one is given."""
-        if (self.id is None) == (self.username is None):
-            raise InvalidInput("username", "give either this or an id")
+        """Return the columns that say so; raises InvalidInput when nothing is given."""
+        found: dict[str, object] = {}
+        if self.id is not None:
+            if not 0 <= self.id < 2**31:
+                raise NotFound(MqttAccount.noun, self.id)
+            found["id"] = self.id
         if self.username is not None:
-            return {"username": findable(self.username)}
-        if self.id is None or not 0 <= self.id < 2**31:
-            raise NotFound(MqttAccount.noun, self.id)
-        return {"id": self.id}
+            found["username"] = findable(self.username)
+        if not found:
+            raise InvalidInput("username", "give either this or an id")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ import strawberry
 from resolvers import broker_accounts, broker_roles
 
 
-@strawberry.input(description="Which account: by its id or its name.")
+@strawberry.input(description="Which account: by its id, its name, or both, which must then fit.")
 class MqttAccountKey:
-    """Exactly one of them."""
+    """At least one of them."""
 
     id: int | None = None
     username: str | None = None

@@ -67,7 +67,7 @@ class MqttRole:
     @strawberry.field(
         graphql_type=list[MqttAclLine],
         description="Its lines, oldest first, at most 200.",
-        directives=[requires("broker_roles.list_lines_of_roles"), list_size(20)],
+        directives=[requires("broker_roles.list_lines_of_roles"), list_size(5)],
     )
     async def lines(self, row: Parent[rows.MqttRole], info: Info) -> list[rows.MqttAcl]:
         """Return the lines; one query for all roles of a list."""
@@ -92,7 +92,7 @@ class MqttAccount:
     @strawberry.field(
         graphql_type=list[MqttRole],
         description="Its roles by name, at most 20.",
-        directives=[requires("broker_accounts.list_roles_of"), list_size(5)],
+        directives=[requires("broker_accounts.list_roles_of"), list_size(3)],
     )
     async def roles(self, row: Parent[account_rows.MqttAccount], info: Info) -> list[rows.MqttRole]:
         """Return the roles; one query for all accounts of a list."""
@@ -102,7 +102,7 @@ class MqttAccount:
         graphql_type=list[MqttAclLine],
         description="The lines that it has itself, oldest first, at most 200. An agent's rights "
         "are no lines: they follow from its name.",
-        directives=[requires("broker_roles.list_lines_of_accounts"), list_size(20)],
+        directives=[requires("broker_roles.list_lines_of_accounts"), list_size(5)],
     )
     async def lines(self, row: Parent[account_rows.MqttAccount], info: Info) -> list[rows.MqttAcl]:
         """Return the lines; one query for all accounts of a list."""

@@ -15,11 +15,15 @@ def _nothing(_it: Tenancy, _me: Tenancy) -> dict[str, Any]:
 
 
 def _account(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
-    return {"account": {"username": it.mark}}
+    return {"account": {"id": it.broker.account_id, "username": it.mark}}
 
 
 def _account_by_id(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
     return {"account": {"id": it.broker.account_id}}
+
+
+def _account_by_name(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    return {"account": {"username": it.mark}}
 
 
 def _changed(it: Tenancy, me: Tenancy) -> dict[str, Any]:
@@ -49,27 +53,23 @@ BROKER_ACCOUNTS: dict[str, Arguments] = {
     "Mutation.createMqttRole": lambda it, _: {"name": f"new {it.ctx.ids.secret_hex(4)}"},
     "Mutation.updateMqttRole": lambda it, me: {**_role(it, me), "description": "another"},
     "Mutation.deleteMqttRole": _role,
-    "Mutation.createMqttAcl": lambda it, me: _new_line({"role": it.mark}, me),
+    "Mutation.createMqttAcl": lambda it, me: _new_line(_account(it, me), me),
     "Mutation.updateMqttAcl": lambda it, me: {**_line(it, me), "access": 3},
     "Mutation.deleteMqttAcl": _line,
 }
 
 MORE_BROKER_ACCOUNTS: dict[str, list[Arguments]] = {
-    "Query.mqttAccount": [_account_by_id],
+    "Query.mqttAccount": [_account_by_id, _account_by_name],
     "Query.mqttAcl": [lambda it, _: {"username": it.mark}, lambda it, _: {"role": it.mark}],
-    "Mutation.createMqttAccount": [
-        lambda it, me: {"username": f"new-{me.mark}", "values": {"roles": [it.mark]}},
-        lambda it, _: {"username": it.mark},
-    ],
     "Mutation.updateMqttAccount": [
         lambda it, me: {**_account_by_id(it, me), "values": {"newPassword": True}},
-        lambda it, me: {**_account(me, me), "values": {"roles": [it.mark]}},
+        lambda it, me: {**_account_by_name(it, me), "values": {"isActive": False}},
     ],
-    "Mutation.deleteMqttAccount": [_account_by_id],
+    "Mutation.deleteMqttAccount": [_account_by_id, _account_by_name],
     "Mutation.createMqttAcl": [
-        lambda it, me: _new_line({"account": {"id": it.broker.account_id}}, me),
-        lambda it, me: _new_line({"account": {"username": it.mark}}, me),
-        lambda it, me: _new_line({"account": {"username": me.mark}}, it),
+        lambda it, me: _new_line(_account_by_id(it, me), me),
+        lambda it, me: _new_line(_account_by_name(it, me), me),
+        lambda it, me: _new_line({"role": it.mark}, me),
     ],
 }
 """What another tenant tries besides."""

@@ -287,10 +287,14 @@ async def test_who_sets_a_password_reaches_no_further_than_before(mine: Context)
         await broker_roles.delete_role(owner, role)
 
 
-@pytest.mark.parametrize("key", [AccountKey(), AccountKey(1, "a")])
-async def test_a_key_names_one_thing(mine: Context, key: AccountKey) -> None:
+async def test_a_key_that_names_both_must_fit(mine: Context) -> None:
+    name, other = await make(mine), await make(mine)
+    row = await broker_accounts.get_account(mine, named(name))
+    assert (await broker_accounts.get_account(mine, AccountKey(row.id, name))).id == row.id
+    with pytest.raises(NotFound):
+        await broker_accounts.get_account(mine, AccountKey(row.id, other))
     with pytest.raises(InvalidInput):
-        await broker_accounts.get_account(mine, key)
+        await broker_accounts.get_account(mine, AccountKey())
 
 
 @pytest.mark.parametrize("key", [AccountKey(id=-1), AccountKey(id=2**40), AccountKey(None, "\x00")])
