@@ -7,9 +7,10 @@ from typing import Any
 
 from core.context import Context
 from models.agents import Agent
+from resolvers.current_states import report_state
 from resolvers.provisioning_keys import create_provisioning_key
 from tests.factories import make_agent
-from tests.schema.asking import record
+from tests.schema.asking import as_agent, record
 from tests.schema.lists.case import Make
 
 
@@ -17,6 +18,9 @@ async def _agents(ctx: Context, number: int) -> dict[str, Any]:
     for at in range(number):
         agent = await make_agent(ctx, name=f"agent {at}")
         await _readings(ctx, agent, 1)
+        health = {"press": {"status": "online"}}
+        report = {"version": 1, "endpoints_health": health}
+        await report_state(as_agent(ctx, agent), report, transport="mqtt")
     return {}
 
 
@@ -41,7 +45,8 @@ async def _keys(ctx: Context, number: int) -> dict[str, Any]:
 
 AGENT = """
   name latest { value source { device } } targetState { version } targetAppsCount
-  currentState { version } currentAppsCount lastReportedAt metrics { cpuUsage }
+  drift { status } currentState { version systemInfo { ip } endpoints { name } }
+  currentAppsCount lastReportedAt metrics { cpuUsage }
 """
 SERIES = "query($u: UUID!) { series(select: {agentUuids: [$u]}) { device values %s } }"
 
