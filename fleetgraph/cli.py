@@ -156,6 +156,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
     from fleetgraph.simulator.run import SimulatorOptions, simulate  # noqa: PLC0415
 
     key = arguments.key or arguments.key_file.read_text(encoding="utf-8").strip()
+    secret = settings.agent.update_secret
     options = SimulatorOptions(
         url=arguments.url,
         provisioning_key=key,
@@ -169,6 +170,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
         control_file=arguments.control_file,
         interactive=sys.stdin.isatty(),
         seconds=arguments.seconds,
+        update_secret=secret.get_secret_value() if secret else None,
     )
     run(lambda stop: simulate(options, stop))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from fleetgraph.simulator.batches import Layout, Poll
@@ -13,17 +13,19 @@ from fleetgraph.simulator.cloud import CallFailed, CloudClient
 from fleetgraph.simulator.encodings import Encoding
 from fleetgraph.simulator.health import CloudHealth
 from fleetgraph.simulator.identity import Identity
-from fleetgraph.simulator.logbook import Logbook
+from fleetgraph.simulator.log_shipping import LogShipping
 from fleetgraph.simulator.mqtt_link import LinkFailed, MqttLink
 from fleetgraph.simulator.noise import key_of, uniform
 from fleetgraph.simulator.plant import Machine
+from fleetgraph.simulator.polling import Polling
 from fleetgraph.simulator.provisioning import Provisioning
 from fleetgraph.simulator.publishing import Publisher
 from fleetgraph.simulator.readings import Source, source_of
 from fleetgraph.simulator.reporting import StateReports
-from fleetgraph.simulator.reports import Reporter, SourceHealth, reported_config
-from fleetgraph.simulator.updates import answers
-from fleetgraph.simulator.wire import epoch_ms, iso_ms, to_json, topic_prefix
+from fleetgraph.simulator.reports import Facts, Reporter, SourceHealth, reported_config
+from fleetgraph.simulator.target import Target
+from fleetgraph.simulator.updating import Restart, Updater
+from fleetgraph.simulator.wire import epoch_ms, iso_ms, topic_prefix
 from fleetgraph.simulator.world import World
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,6 @@ class SimulatedAgent:
         self.identity = identity
         self.name = identity.name
         self.health = CloudHealth()
-        self.version = 1  # what agents report before they have seen a target
-        self.target_config: dict[str, Any] = {}
         self.publisher = Publisher(
             identity.uuid,
             layout=layout or Layout(),
@@ -58,12 +58,9 @@ class SimulatedAgent:
         self._pace = world.pace
         self._cloud = CloudClient(world.http, world.url, identity)
         self._provisioning = Provisioning(world, self._cloud, identity)
-        self._logbook = Logbook(
-            identity.uuid,
-            self._cloud.send_logs,
-            resend_seconds=self._pace.log_resend,
-            retry_seconds=self._pace.log_retry,
-        )
+        self._logs = LogShipping(self._cloud, identity, self._pace, self._now_ms)
+        self.target = Target(lambda warning: self._logs.note("warn", "Sync", warning))
+        self._updater = Updater(world, identity, publish=self._tell_status, now_ms=self._now_ms)
         self._reporter = Reporter(identity.uuid, metrics_seconds=self._pace.metrics)
         self._reports = StateReports(
             self._cloud,
@@ -80,12 +77,18 @@ class SimulatedAgent:
         }
         self._chance = key_of(identity.uuid, "chance")
         self._chances = 0
-        self._etag: str | None = None
         self._link: MqttLink | None = None
         self._trusts_mqtt = False
         self._tried_broker = asyncio.Event()
-        self._polled = asyncio.Event()
         self._report_now = asyncio.Event()
+        self._polling = Polling(
+            self._cloud,
+            self.target,
+            self._pace,
+            self._draw,
+            on_result=self._poll_done,
+            on_body=self._apply,
+        )
 
     @property
     def is_muted(self) -> bool:
@@ -100,6 +103,24 @@ class SimulatedAgent:
     async def run(self) -> None:
         """Provision if need be, then live until cancelled; the last logs go out at the end."""
         await self._provisioning.ensure()
+        while True:
+            try:
+                await self._live()
+            except* Restart:
+                self._begin_again()
+
+    async def rotate_key(self) -> None:
+        """Get another device key and go on with it."""
+        try:
+            await self._cloud.rotate_key("on demand")
+        except CallFailed as error:
+            log.warning("%s could not change its device key: %s", self.name, error)
+        else:
+            log.info("%s has a new device key", self.name)
+        finally:
+            self._world.on_identity_changed()
+
+    async def _live(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_connected())
@@ -107,13 +128,23 @@ class SimulatedAgent:
                 tasks.create_task(self._keep_reporting())
                 tasks.create_task(self._keep_sampling())
                 tasks.create_task(self._keep_replaying())
-                tasks.create_task(self._keep_shipping_logs())
+                tasks.create_task(self._logs.run(self._sleep_while_offline))
+                tasks.create_task(self._updater.run())
         finally:
-            with contextlib.suppress(TimeoutError, CallFailed):
-                async with asyncio.timeout(_FAREWELL_SECONDS):
-                    await self._ship_logs(close=True)
+            await self._logs.farewell(_FAREWELL_SECONDS)
             if self._link:
                 await self._link.close()
+
+    def _begin_again(self) -> None:
+        """Be as after a restart: what is on disk stays, what was in memory is gone."""
+        log.info("%s restarted as version %s", self.name, self.identity.agent_version)
+        self._link, self._trusts_mqtt = None, False
+        self._polling.begin_again()
+        self.target.forget_version()
+        self.health.session_renewed()
+        self._reports.forget_delivered()
+        self._tried_broker.clear()
+        self._report_now.clear()
 
     # MQTT
 
@@ -163,51 +194,36 @@ class SimulatedAgent:
         """Take a fresh connection into use; after a loss, one report by HTTP comes first."""
         self._link, self._trusts_mqtt = link, is_first
         link.subscribe(f"{self._prefix}/agent/update", qos=0 if is_first else 1)
+        link.subscribe(f"{self._prefix}/target-state", qos=1)
         self._note("info", "Agent", "MQTT connected")
         log.info("%s connected", self.name)
+        self._updater.connected()
         self._tried_broker.set()
         if not is_first:
             self.health.session_renewed()
             await self._report(forced=True)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
-        if not topic.endswith("/agent/update") or self._link is None:
-            return
-        now_ms = epoch_ms(self._now())
-        for number, status in enumerate(answers(payload, now_ms)):
-            msg_id = f"{self.identity.uuid}-{now_ms}-{number}-{self._world.ids.secret_hex(2)}"
-            body = to_json(status | {"msgId": msg_id})
+        if topic.endswith("/agent/update"):
+            self._updater.take(payload)
+        elif topic.endswith("/target-state"):
+            self._polling.hear(payload)
+
+    def _tell_status(self, body: bytes) -> None:
+        if self._link is not None and self._link.is_connected:
             self._link.publish(f"{self._prefix}/agent/status", body, retain=True)
 
     # Target state
 
     async def _keep_polling(self) -> None:
         await self._tried_broker.wait()
-        failures = 0
-        while True:
-            await self._sleep_while_offline()
-            try:
-                answer = await self._cloud.poll(self._etag)
-            except CallFailed as error:
-                failures += 1
-                self._failed("poll", error)
-                wait = self._poll_wait(failures)
-            else:
-                failures = 0
-                self.health.poll_succeeded()
-                if answer.body is not None:
-                    # Kept before the body is looked at: a bad answer stays until the tag moves.
-                    self._etag = answer.etag
-                    self._apply(answer.body)
-                wait = self._interval("targetStatePollIntervalMs", self._pace.poll)
-            self._polled.set()
-            await asyncio.sleep(wait)
+        await self._polling.run(self._sleep_while_offline)
 
-    def _poll_wait(self, failures: int) -> float:
-        if failures % 10 == 0:
-            return 300.0
-        wait: float = min(self._pace.poll_backoff * 2 ** min(failures - 1, 10), 900.0)
-        return wait * (0.7 + 0.6 * self._draw())
+    def _poll_done(self, error: CallFailed | None) -> None:
+        if error:
+            self._failed("poll", error)
+        else:
+            self.health.poll_succeeded()
 
     def _failed(self, what: str, error: CallFailed) -> None:
         was_muted = self.is_muted
@@ -227,43 +243,41 @@ class SimulatedAgent:
         if not isinstance(target, dict):
             self._note("error", "Sync", "target state without this agent")
             return
-        version, config = target.get("version", 1), target.get("config") or {}
-        if (version, config) == (self.version, self.target_config):
+        if not self.target.apply(target):
             return
-        self.version, self.target_config = version, config
-        metrics_seconds = self._interval("metricsIntervalMs", self._pace.metrics)
-        self._reporter.metrics_seconds = metrics_seconds
-        self._note("info", "Sync", "target state applied", version=version)
-        log.info("%s applied target state version %s", self.name, version)
+        self._reporter.metrics_seconds = self.target.seconds(
+            "metricsIntervalMs", self._pace.metrics
+        )
+        self._note("info", "Sync", "target state applied", version=self.target.version)
+        log.info("%s applied target state version %s", self.name, self.target.version)
         self._report_now.set()
-
-    def _interval(self, name: str, default: float) -> float:
-        intervals = self.target_config.get("intervals")
-        value = intervals.get(name) if isinstance(intervals, dict) else None
-        return max(value / 1000, 0.05) if isinstance(value, int | float) else default
 
     # State reports
 
     async def _keep_reporting(self) -> None:
-        await self._polled.wait()
+        await self._polling.polled.wait()
         while True:
             await self._sleep_while_offline()
             self._report_now.clear()
             if not self.is_muted:
                 await self._report()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval("reportIntervalMs", self._pace.report)):
+                wait = self.target.seconds("reportIntervalMs", self._pace.report)
+                async with asyncio.timeout(wait):
                     await self._report_now.wait()
 
     async def _report(self, *, forced: bool = False) -> None:
         sources = [source for _, source in self._sources.values()]
-        await self._reports.send(
-            self._now().timestamp(),
-            version=self.version,
-            config=reported_config(self.target_config, sources),
+        endpoints = list(self.target.endpoints.values())
+        known = Facts(
+            version=self.target.version,
+            config=reported_config(self.target.config, endpoints, sources),
+            apps=self.target.apps,
             health=list(self._health.values()),
-            forced=forced,
+            unanswered=[each for each in endpoints if each.get("enabled") is not False],
+            agent_version=self.identity.agent_version,
         )
+        await self._reports.send(self._now().timestamp(), known, forced=forced)
 
     def _http_report_done(self, error: CallFailed | None) -> None:
         if error:
@@ -281,12 +295,12 @@ class SimulatedAgent:
         loop = asyncio.get_running_loop()
         due, collected, last = loop.time(), per_batch - 1, 0.0  # the first look goes out alone
         while True:
-            at = self._now()
-            if at.timestamp() > last:  # (series, time) is the identity of a reading
+            at, now = self._now(), self._world.clock.now().timestamp()
+            if at.timestamp() != last:  # (series, time) is the identity of a reading
                 last = at.timestamp()
-                self._look(at)
+                self._look(at, now)
                 collected += 1
-            if self._world.plant.offline_until(self.name, last) and self._link:
+            if self._world.plant.offline_until(self.name, now) and self._link:
                 await self._link.close()
             if collected >= per_batch:
                 collected = 0
@@ -294,10 +308,10 @@ class SimulatedAgent:
             due = max(due + period, loop.time() - period)
             await asyncio.sleep(max(due - loop.time(), 0.0))
 
-    def _look(self, at: datetime) -> None:
+    def _look(self, at: datetime, now: float) -> None:
         stamp = iso_ms(at)
         for name, (machine, source) in self._sources.items():
-            samples = self._world.plant.sample(machine, at.timestamp())
+            samples = self._world.plant.sample(machine, now)
             self.publisher.collect(Poll(source, at, samples))
             seen = any(sample.quality == "GOOD" for sample in samples)
             before = self._health[name]
@@ -311,42 +325,26 @@ class SimulatedAgent:
             waiting = len(self.publisher.outbox)
             await asyncio.sleep(1.0 / self._pace.replays_per_second if waiting else 0.5)
 
-    # Logs
-
-    async def _keep_shipping_logs(self) -> None:
-        loop = asyncio.get_running_loop()
-        flush_at = loop.time() + self._pace.logs
-        while True:
-            again = self._logbook.next_due
-            soonest = min(flush_at, again if again is not None else flush_at)
-            await asyncio.sleep(max(soonest - loop.time(), 0.05))
-            await self._sleep_while_offline()
-            is_flush = loop.time() >= flush_at
-            await self._ship_logs(close=is_flush)
-            if is_flush:
-                flush_at = loop.time() + self._pace.logs
-
-    async def _ship_logs(self, *, close: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        if close:
-            self._logbook.close_batches(now, epoch_ms(self._now()))
-        await self._logbook.ship(now)
-
     def _note(self, level: str, component: str, message: str, **context: object) -> None:
-        self._logbook.note(epoch_ms(self._now()), level, component, message, **context)
+        self._logs.note(level, component, message, **context)
 
     # Time and chance
 
     def _now(self) -> datetime:
+        """Return the time by the agent's own clock, which may be wrong."""
         now = self._world.clock.now()
+        now += timedelta(seconds=self._world.plant.clock_off(self.name, now.timestamp()))
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def _now_ms(self) -> int:
+        return epoch_ms(self._now())
 
     def _draw(self) -> float:
         self._chances += 1
         return uniform(self._chance, self._chances)
 
     async def _sleep_while_offline(self) -> None:
-        now = self._now().timestamp()
+        now = self._world.clock.now().timestamp()
         until = self._world.plant.offline_until(self.name, now)
         if until > now:
             await asyncio.sleep(until - now)

@@ -15,7 +15,6 @@ import orjson
 from fleetgraph.simulator.identity import Identity, broker_of
 from fleetgraph.simulator.wire import to_json
 
-AGENT_VERSION = "1.0.547"
 OS_VERSION = "Debian GNU/Linux 12 (bookworm)"
 RETRY_WAITS_SECONDS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
@@ -133,6 +132,25 @@ class CloudClient:
         answer = _json(response)
         return isinstance(answer, dict) and answer.get("batchId") == batch_id
 
+    async def tell_dropped(self, summaries: list[dict[str, Any]], now_ms: int) -> None:
+        """Tell of log lines that had to be dropped unsent."""
+        headers = self._device_key() | {"Content-Type": "application/json"}
+        body = to_json({"summaries": summaries, "reportedAt": now_ms})
+        path = f"/device/{self._me.uuid}/logs/dropped-summaries"
+        await self._send("POST", path, headers=headers, content=body)
+
+    async def rotate_key(self, reason: str) -> None:
+        """Get a new device key and take it up by a first call with it."""
+        headers = self._device_key() | {"Content-Type": "application/json"}
+        path = f"/device/{self._me.uuid}/rotate-key"
+        content = to_json({"reason": reason})
+        answer = _json(await self._send("POST", path, headers=headers, content=content))
+        try:
+            self._me.device_key = str(answer["data"]["new_api_key"])
+        except (KeyError, TypeError) as error:
+            raise CallFailed("the answer to the rotation holds no key") from error
+        await self._send("GET", f"/device/{self._me.uuid}/ping", headers=self._device_key())
+
     async def _register(self, provisioning_key: str) -> dict[str, Any]:
         me = self._me
         body = {
@@ -143,7 +161,7 @@ class CloudClient:
             "devicePublicKey": me.public_key_pem(),
             "macAddress": ":".join(("02", "00", "5e", me.uuid[0:2], me.uuid[2:4], me.uuid[4:6])),
             "osVersion": OS_VERSION,
-            "agentVersion": AGENT_VERSION,
+            "agentVersion": me.agent_version,
         }
         headers = {
             "x-provisioning-key": provisioning_key,

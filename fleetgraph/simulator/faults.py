@@ -8,6 +8,7 @@ from enum import StrEnum
 from core.errors import InvalidInput
 
 DEFAULT_SECONDS = 20.0
+CLOCK_OFF_SECONDS = 86_400.0
 
 
 class FaultKind(StrEnum):
@@ -18,6 +19,9 @@ class FaultKind(StrEnum):
     STUCK = "stuck"  # the value stops moving
     DROPOUT = "dropout"  # no value: null, quality BAD, a quality code
     OFFLINE = "offline"  # the whole agent goes silent
+    CLOCK_BEHIND = "clock_behind"  # its clock is a day late
+    CLOCK_AHEAD = "clock_ahead"  # its clock is a day early
+    ROTATE = "rotate"  # no fault: the agent gets another device key
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,12 @@ class Fault:
     def touches(self, machine: str, metric: str) -> bool:
         """Tell whether a metric of a machine is concerned."""
         return self.machine == machine and self.metric in {None, metric}
+
+    def clock_off(self) -> float:
+        """Return by how many seconds the fault sets an agent's clock forward."""
+        if self.kind is FaultKind.CLOCK_AHEAD:
+            return CLOCK_OFF_SECONDS
+        return -CLOCK_OFF_SECONDS if self.kind is FaultKind.CLOCK_BEHIND else 0.0
 
     def shift(self, span: float, at: float) -> float:
         """Return what the fault adds to a level whose ordinary span is `span`."""

@@ -16,6 +16,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from core.ids import Ids
 
+AGENT_VERSION = "1.0.547"
+"""What a new agent runs; updates change it."""
+
 
 @dataclass(slots=True)
 class Broker:
@@ -30,14 +33,17 @@ class Broker:
     keep_alive_seconds: int = 60
     clean_session: bool = True
     connect_timeout_seconds: float = 30.0
+    ca_cert: str | None = None
+    verify_certificate: bool = True
 
     def tls_context(self) -> ssl.SSLContext | bool:
-        """Return what TLS to use: none, or one that verifies nothing, as without a CA."""
+        """Return what TLS to use: none, or one that verifies only with an authority."""
         if self.protocol != "mqtts":
             return False
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+        context = ssl.create_default_context(cadata=self.ca_cert)
+        if self.ca_cert is None or not self.verify_certificate:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
         return context
 
 
@@ -55,6 +61,8 @@ def broker_of(config: dict[str, Any]) -> Broker | None:
         keep_alive_seconds=int(config.get("keepAlive", 60)),
         clean_session=bool(config.get("cleanSession", True)),
         connect_timeout_seconds=config.get("connectTimeout", 30_000) / 1000,
+        ca_cert=config.get("caCert") or None,
+        verify_certificate=config.get("verifyCertificate") is not False,
     )
 
 
@@ -69,6 +77,7 @@ class Identity:
     tenant_id: str | None = None
     broker: Broker | None = None
     provisioned: bool = False
+    agent_version: str = AGENT_VERSION
 
     @property
     def client_id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +42,8 @@ class Logbook:
         self._send = send
         self._resend_seconds = resend_seconds
         self._retry_seconds = retry_seconds
-        self._lines: deque[dict[str, Any]] = deque(maxlen=_LINES_MAX)
+        self._lines: deque[dict[str, Any]] = deque()
+        self._dropped: Counter[str] = Counter()
         self._pending: list[_Batch] = []
         self._batch_size = _BATCH_START
         self._made = 0
@@ -51,6 +52,8 @@ class Logbook:
         self, time_ms: int, level: str, component: str, message: str, **context: object
     ) -> None:
         """Write a line; the oldest give way when too many wait."""
+        if len(self._lines) >= _LINES_MAX:
+            self._dropped[self._lines.popleft()["level"]] += 1
         self._lines.append(
             {
                 "timestamp": time_ms,
@@ -62,6 +65,19 @@ class Logbook:
                 "context": {"component": component, **context},
             }
         )
+
+    def take_dropped(self) -> list[dict[str, Any]]:
+        """Return what was dropped since the last time, by level."""
+        dropped, self._dropped = self._dropped, Counter()
+        return [
+            {"level": level, "reason": "buffer_full", "totalCount": count}
+            for level, count in dropped.items()
+        ]
+
+    def put_dropped_back(self, summaries: list[dict[str, Any]]) -> None:
+        """Keep what the cloud could not be told."""
+        for summary in summaries:
+            self._dropped[summary["level"]] += summary["totalCount"]
 
     @property
     def next_due(self) -> float | None:

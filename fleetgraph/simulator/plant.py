@@ -131,6 +131,12 @@ class Plant:
             default=0.0,
         )
 
+    def clock_off(self, agent: str, at: float) -> float:
+        """Return by how many seconds an agent's clock is early; 0.0 when it is right."""
+        return sum(
+            fault.clock_off() for fault in self._faults if fault.agent == agent and fault.holds(at)
+        )
+
     def _choose_machine(self, request: FaultRequest) -> Machine:
         if request.machine is not None:
             if request.machine not in self._by_name:
@@ -145,7 +151,7 @@ class Plant:
         metrics = machine.kind.metrics
         needs_level = request.kind in {FaultKind.SPIKE, FaultKind.DRIFT}
         fitting = [m.name for m in metrics if m.kind is MetricKind.ANALOG or not needs_level]
-        if request.kind is FaultKind.OFFLINE:
+        if request.kind in {FaultKind.OFFLINE, FaultKind.CLOCK_AHEAD, FaultKind.CLOCK_BEHIND}:
             return None
         if request.metric is not None:
             if request.metric not in fitting:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleetgraph.simulator.cloud import CallFailed, CloudClient
 from fleetgraph.simulator.mqtt_link import MqttLink
-from fleetgraph.simulator.reports import Reporter, SourceHealth, stripped
+from fleetgraph.simulator.reports import Facts, Reporter, stripped
 from fleetgraph.simulator.wire import to_sorted_json
 
 _QUEUED_MAX = 1000
@@ -36,20 +36,14 @@ class StateReports:
         self._queued: deque[tuple[float, dict[str, Any]]] = deque(maxlen=_QUEUED_MAX)
         self._one_at_a_time = asyncio.Lock()
 
-    async def send(
-        self,
-        now: float,
-        *,
-        version: int,
-        config: dict[str, Any],
-        health: list[SourceHealth],
-        forced: bool = False,
-    ) -> None:
+    def forget_delivered(self) -> None:
+        """Let the next report be a full one, as after a restart."""
+        self._reporter.forget_delivered()
+
+    async def send(self, now: float, known: Facts, *, forced: bool = False) -> None:
         """Report how things are, in full if `forced`. `now` is in epoch seconds."""
         async with self._one_at_a_time:
-            report = self._reporter.build(
-                now, version=version, config=config, health=health, forced=forced
-            )
+            report = self._reporter.build(now, known, forced=forced)
             if await self._deliver(report):
                 self._reporter.delivered(report, now)
                 await self._replay(now)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from fleetgraph.simulator.cloud import AGENT_VERSION, OS_VERSION
+from fleetgraph.simulator.cloud import OS_VERSION
 from fleetgraph.simulator.noise import gauss, key_of
 from fleetgraph.simulator.readings import Source
 
@@ -25,6 +26,27 @@ class SourceHealth:
     errors: int
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an agent knows of itself.
+
+    Attributes:
+        version: of the target state.
+        config: as `reported_config` shows it.
+        apps: running applications by id.
+        health: how its own endpoints fare.
+        unanswered: endpoints from the target state; no device of the plant answers there.
+        agent_version: what it runs.
+    """
+
+    version: int
+    config: dict[str, Any]
+    apps: dict[str, Any]
+    health: list[SourceHealth]
+    unanswered: list[dict[str, Any]]
+    agent_version: str
+
+
 class Reporter:
     """Builds the reports of one agent and remembers what the cloud has got."""
 
@@ -36,34 +58,33 @@ class Reporter:
         self._metrics_due = 0.0
         self._delivered: dict[str, Any] = {}
 
-    def build(
-        self,
-        now: float,
-        *,
-        version: int,
-        config: dict[str, Any],
-        health: list[SourceHealth],
-        forced: bool = False,
-    ) -> dict[str, Any]:
+    def build(self, now: float, known: Facts, *, forced: bool = False) -> dict[str, Any]:
         """Return a report keyed by the agent's uuid. `now` is in epoch seconds."""
         if self._started is None:
             self._started = now
-        state: dict[str, Any] = {"apps": {}, "is_online": True, "version": version}
+        state: dict[str, Any] = {"apps": known.apps, "is_online": True, "version": known.version}
         facts = {
-            "config": config,
-            "devices": [_device(one) for one in health],
+            "config": known.config,
+            "devices": [_device(one) for one in known.health],
             "os_version": OS_VERSION,
-            "agent_version": AGENT_VERSION,
+            "agent_version": known.agent_version,
             "architecture": "x64",
         }
         told = {} if forced else self._delivered
         state |= {key: value for key, value in facts.items() if told.get(key) != value}
-        state["endpoints_health"] = {one.source.name: _health(one) for one in health}
+        state["endpoints_health"] = {
+            **{str(one.get("name")): _no_answer(one) for one in known.unanswered},
+            **{one.source.name: _health(one) for one in known.health},
+        }
         if now >= self._metrics_due:
             state |= self._metrics(now)
             if told.get("local_ip") != "192.0.2.10":
                 state["local_ip"] = "192.0.2.10"
         return {self._uuid: state}
+
+    def forget_delivered(self) -> None:
+        """Begin anew with a full report."""
+        self._started, self._metrics_due, self._delivered = None, 0.0, {}
 
     def delivered(self, report: dict[str, Any], now: float) -> None:
         """Remember that the cloud has got a report."""
@@ -95,19 +116,16 @@ def stripped(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def reported_config(target: dict[str, Any], sources: list[Source]) -> dict[str, Any]:
+def reported_config(
+    target: dict[str, Any], endpoints: Iterable[dict[str, Any]], sources: list[Source]
+) -> dict[str, Any]:
     """Return the configuration as an agent shows it: endpoints with `id` and a text connection.
 
-    The agent's own endpoints come first; those that the target names beside them follow.
+    The agent's own endpoints come first; those that it took over from the target follow.
     """
     own = [_own_endpoint(source) for source in sources]
     names = {source.name for source in sources}
-    given = target.get("endpoints")
-    others = [
-        _shown_endpoint(endpoint)
-        for endpoint in (given if isinstance(given, list) else [])
-        if isinstance(endpoint, dict) and endpoint.get("uuid") and endpoint.get("name") not in names
-    ]
+    others = [_shown_endpoint(each) for each in endpoints if each.get("name") not in names]
     return target | {"endpoints": own + others}
 
 
@@ -159,6 +177,18 @@ def _health(one: SourceHealth) -> dict[str, Any]:
         "pollSuccessRate": 1 if online else 0,
         "registersUpdated": len(one.source.metrics) if online else 0,
         "communicationQuality": "good" if online else "offline",
+    }
+
+
+def _no_answer(endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "protocol": endpoint.get("protocol"),
+        "status": "offline",
+        "connected": False,
+        "lastPoll": None,
+        "lastSeen": None,
+        "errorCount": 1,
+        "lastError": "DEVICE_OFFLINE",
     }
 
 

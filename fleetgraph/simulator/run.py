@@ -18,7 +18,7 @@ from fleetgraph.simulator.agent import SimulatedAgent
 from fleetgraph.simulator.batches import Form, Format, Layout
 from fleetgraph.simulator.cloud import CallFailed, open_client
 from fleetgraph.simulator.encodings import parse_encodings
-from fleetgraph.simulator.faults import FaultRequest
+from fleetgraph.simulator.faults import FaultKind, FaultRequest
 from fleetgraph.simulator.identity import IdentityFile
 from fleetgraph.simulator.plant import Plant
 from fleetgraph.simulator.world import Pace, World
@@ -54,6 +54,7 @@ class SimulatorOptions:
         seconds: end by itself after so long.
         machines_per_agent: how many machines each agent reads.
         pace: how often agents do things.
+        update_secret: without it agents obey unsigned update commands.
     """
 
     url: str
@@ -72,6 +73,7 @@ class SimulatorOptions:
     seconds: float | None = None
     machines_per_agent: int = 1
     pace: Pace = field(default_factory=Pace)
+    update_secret: str | None = field(default=None, repr=False)
 
 
 async def simulate(
@@ -139,6 +141,7 @@ class _Simulation:
             ids=ids,
             rate_hz=options.rate_hz,
             pace=options.pace,
+            update_secret=options.update_secret,
             on_identity_changed=file.save,
         )
         encodings, forms = parse_encodings(options.encodings), list(Form)
@@ -152,6 +155,7 @@ class _Simulation:
             for number, identity in enumerate(file.get_or_make(self.plant.agents, ids))
         ]
         self._reasons: list[str] = []
+        self._rotating: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Run all agents; ends only by cancellation, or by SimulationFailed."""
@@ -196,6 +200,17 @@ class _Simulation:
             await asyncio.sleep(1.0)
 
     def _inject(self, request: FaultRequest) -> None:
+        if request.kind is FaultKind.ROTATE:
+            self._rotate(request)
+            return
         fault = self.plant.inject(request, self.clock.now().timestamp())
         place = f"{fault.agent} {fault.machine} {fault.metric or ''}".rstrip()
         log.info("fault on demand: %s on %s for %g s", fault.kind, place, fault.seconds)
+
+    def _rotate(self, request: FaultRequest) -> None:
+        """Let an agent, or all of them, get another device key."""
+        for agent in self.agents:
+            if request.agent in {None, agent.name}:
+                task = asyncio.create_task(agent.rotate_key())
+                self._rotating.add(task)
+                task.add_done_callback(self._rotating.discard)

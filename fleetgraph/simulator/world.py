@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -27,6 +27,8 @@ class Pace:
     log_resend: float = 2.5
     log_retry: float = 5.0
     replays_per_second: float = 20.0
+    hint_spread: float = 2.0
+    install: float = 3.0
     registration_waits: tuple[float, ...] = RETRY_WAITS_SECONDS
 
 
@@ -42,4 +44,5 @@ class World:
     ids: Ids
     rate_hz: float = 1.0
     pace: Pace = Pace()
+    update_secret: str | None = field(default=None, repr=False)
     on_identity_changed: Callable[[], None] = lambda: None

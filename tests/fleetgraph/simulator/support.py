@@ -28,8 +28,65 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from core.clock import SystemClock
+from core.ids import RandomIds
+from fleetgraph.simulator.agent import SimulatedAgent
+from fleetgraph.simulator.batches import Form, Layout
+from fleetgraph.simulator.cloud import CallFailed, open_client
+from fleetgraph.simulator.encodings import Encoding
+from fleetgraph.simulator.identity import Identity, new_identity
+from fleetgraph.simulator.plant import Plant
+from fleetgraph.simulator.world import Pace, World
+
 TENANT = "0a1b2c3d4e5f"
 CHALLENGE = "q1bC0w-3kq0m0M0pX1yYtM4v7lq2d9Zk5n1sJ8uQf3E"
+
+
+QUICK = Pace(
+    poll=0.1,
+    report=0.1,
+    metrics=60,
+    logs=0.2,
+    batch=0.1,
+    poll_backoff=0.05,
+    connect_backoff=0.05,
+    log_resend=0.1,
+    log_retry=0.1,
+    replays_per_second=200,
+    registration_waits=(0.02,) * 5,
+    hint_spread=0.05,
+    install=0.1,
+)
+
+
+@contextlib.asynccontextmanager
+async def living(
+    cloud: StubCloud,
+    *,
+    identity: Identity | None = None,
+    encoding: Encoding = Encoding.JSON,
+    form: Form = Form.NESTED,
+    update_secret: str | None = None,
+    pace: Pace = QUICK,
+) -> AsyncIterator[SimulatedAgent]:
+    """Run one agent that looks ten times a second."""
+    async with open_client() as http:
+        plant, clock, ids = Plant(seed=1, agents=1), SystemClock(), RandomIds()
+        world = World(
+            *(http, cloud.url, "prov-key", plant, clock, ids),
+            rate_hz=10,
+            pace=pace,
+            update_secret=update_secret,
+        )
+        me = identity or new_identity("gateway-01", ids)
+        agent = SimulatedAgent(world, me, encoding=encoding, layout=Layout(form=form))
+        task = asyncio.create_task(agent.run())
+        try:
+            yield agent
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, CallFailed):
+                await task
 
 
 async def until(condition: Callable[[], object], *, seconds: float = 10.0) -> None:
@@ -149,6 +206,9 @@ class StubCloud:
                 Route("/api/v1/device/state", self._report, methods=["PATCH"]),
                 Route(f"{uuid}/state", self._poll, methods=["GET"]),
                 Route(f"{uuid}/logs", self._logs, methods=["POST"]),
+                Route(f"{uuid}/logs/dropped-summaries", self._dropped, methods=["POST"]),
+                Route(f"{uuid}/rotate-key", self._rotate, methods=["POST"]),
+                Route(f"{uuid}/ping", self._ping, methods=["GET"]),
             ]
         )
 
@@ -208,6 +268,19 @@ class StubCloud:
         call, refusal = await self._take(request, "logs")
         batch = call.headers["x-batch-id"] if self.confirms_logs else "another"
         return refusal or JSONResponse({"batchId": batch, "accepted": True})
+
+    async def _dropped(self, request: Request) -> Response:
+        call, refusal = await self._take(request, "dropped")
+        return refusal or JSONResponse({"status": "ok", "received": len(call.json["summaries"])})
+
+    async def _rotate(self, request: Request) -> Response:
+        _, refusal = await self._take(request, "rotate")
+        data = {"new_api_key": "v2_another", "expires_at": None}
+        return refusal or JSONResponse({"message": "New device key issued", "data": data})
+
+    async def _ping(self, request: Request) -> Response:
+        _, refusal = await self._take(request, "ping")
+        return refusal or JSONResponse({"status": "ok"})
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,6 @@
 """One agent against a real broker and a small real cloud."""
 
-import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,63 +11,27 @@ import pytest
 from core.clock import SystemClock
 from core.ids import RandomIds
 from fleetgraph.simulator.agent import SimulatedAgent
-from fleetgraph.simulator.batches import Form, Layout
 from fleetgraph.simulator.cloud import CallFailed, open_client
 from fleetgraph.simulator.encodings import Encoding
 from fleetgraph.simulator.faults import parse_fault
-from fleetgraph.simulator.identity import Identity, IdentityFile, new_identity
+from fleetgraph.simulator.identity import IdentityFile, new_identity
 from fleetgraph.simulator.plant import Plant
 from fleetgraph.simulator.wire import topic_prefix
-from fleetgraph.simulator.world import Pace, World
+from fleetgraph.simulator.world import World
 from tests.fleetgraph.simulator.support import (
+    QUICK,
     TENANT,
     Call,
     Mosquitto,
     StubCloud,
     free_port,
     listening,
+    living,
     until,
 )
 from tests.fleetgraph.simulator.test_encodings import sniff
 
 pytestmark = pytest.mark.slow
-
-QUICK = Pace(
-    poll=0.1,
-    report=0.1,
-    metrics=60,
-    logs=0.2,
-    batch=0.1,
-    poll_backoff=0.05,
-    connect_backoff=0.05,
-    log_resend=0.1,
-    log_retry=0.1,
-    replays_per_second=200,
-    registration_waits=(0.02,) * 5,
-)
-
-
-@contextlib.asynccontextmanager
-async def living(
-    cloud: StubCloud,
-    *,
-    identity: Identity | None = None,
-    encoding: Encoding = Encoding.JSON,
-    form: Form = Form.NESTED,
-) -> AsyncIterator[SimulatedAgent]:
-    """Run one agent that looks ten times a second."""
-    async with open_client() as http:
-        plant, clock, ids = Plant(seed=1, agents=1), SystemClock(), RandomIds()
-        world = World(http, cloud.url, "prov-key", plant, clock, ids, rate_hz=10, pace=QUICK)
-        me = identity or new_identity("gateway-01", ids)
-        agent = SimulatedAgent(world, me, encoding=encoding, layout=Layout(form=form))
-        task = asyncio.create_task(agent.run())
-        try:
-            yield agent
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, CallFailed):
-                await task
 
 
 def plant_of(agent: SimulatedAgent) -> Plant:
@@ -341,16 +302,3 @@ async def test_gives_up_after_six_refusals_and_says_why(
     assert len(cloud.seen("POST", "/register")) == 6
     assert caplog.text.count("cannot register yet") == 1
     assert agent.identity.device_key not in caplog.text
-
-
-async def test_answers_an_update_command(cloud: StubCloud, mosquitto: Mosquitto) -> None:
-    async with listening(mosquitto.port, "i/+/a/+/agent/#") as messages, living(cloud) as agent:
-        await until(lambda: agent.is_connected and agent.publisher.published)
-        command = {"action": "update", "version": "1.0.547", "issued_at": 1}
-        assert agent._link
-        topic = f"{topic_prefix(TENANT, agent.identity.uuid)}/agent/update"
-        agent._link.publish(topic, json.dumps(command).encode())
-        await until(lambda: len(messages) == 3)
-    told = [json.loads(payload) for topic, payload in messages if topic.endswith("/status")]
-    assert [one["type"] for one in told] == ["update_command_received", "update_skipped"]
-    assert told[1]["reason"] == "same_version"
