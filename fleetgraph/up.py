@@ -39,7 +39,7 @@ from fleetgraph.settings import Settings
 from fleetgraph.working import make_workers
 from models.database import DatabaseUrl, migrate
 from models.tenants import Tenant
-from resolvers.mqtt_accounts import list_broker_accounts
+from resolvers.broker_drift import list_accounts_of_broker
 from resolvers.provisioning_keys import create_provisioning_key
 from workers.supervisor import Supervisor
 
@@ -153,11 +153,12 @@ class _Up:
             return plan, external_driver(self._settings), f"{endpoint.host}:{endpoint.port}"
 
         async def start() -> EmbeddedBroker:
+            accounts, _ = await list_accounts_of_broker(system, [plan.platform])
             return await start_broker(
                 self._data_dir,
                 host=self._settings.mqtt.host,
                 port=endpoint.port,
-                accounts=[plan.platform, *await list_broker_accounts(system)],
+                accounts=accounts,
                 kind=self._settings.mqtt.broker,
                 tls=embedded_tls(self._settings),
             )

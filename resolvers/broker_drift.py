@@ -67,6 +67,17 @@ class BrokerDrifts:
 
 
 @allow(Permission.SYSTEM)
+async def list_accounts_of_broker(
+    ctx: Context, platform: Sequence[BrokerAccount]
+) -> tuple[list[BrokerAccount], Canary]:
+    """Return all that a broker is given: ours, the canary, and those of all tenants."""
+    accounts = [*platform, *await list_broker_accounts(ctx)]
+    canary = canary_of(accounts, ctx.secrets)
+    accounts.insert(len(platform), canary.account)
+    return accounts, canary
+
+
+@allow(Permission.SYSTEM)
 async def agree_with_broker(
     ctx: Context,
     driver: BrokerDriver,
@@ -85,9 +96,7 @@ async def agree_with_broker(
     async with unit_of_work(ctx) as work:
         now = ctx.clock.now()
         mark = await lock_copy(driver.place, now)
-        accounts = [*platform, *await list_broker_accounts(ctx)]
-        canary = canary_of(accounts, ctx.secrets)
-        accounts.insert(len(platform), canary.account)
+        accounts, canary = await list_accounts_of_broker(ctx, platform)
         given = last.accounts if last is not None and last.mark == mark else accounts
         drifts = [*found, *await driver.inspect(given, mark)]
         agreed = Agreement(await driver.apply(accounts), accounts, canary)

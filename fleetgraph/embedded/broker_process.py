@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.broker_accounts import BrokerAccount
 from core.broker_drift import Drift
-from core.errors import Conflict
+from core.errors import Conflict, Unavailable
 from fleetgraph.account_files import AccountFiles
 from fleetgraph.embedded.child import Child
 from fleetgraph.embedded.lock import FolderLock
@@ -63,14 +63,17 @@ class BrokerProcess(ABC):
             raise
 
     async def inspect(self, accounts: Sequence[BrokerAccount], mark: str | None) -> list[Drift]:
-        """Return how the files differ from what we wrote last."""
+        """Return how the files differ from what we wrote last. Raises Unavailable once stopped."""
+        self._check()
         return await asyncio.to_thread(self._files.inspect, accounts, mark)
 
     async def apply(self, accounts: Sequence[BrokerAccount]) -> str:
         """Write the accounts and have the broker read them; nothing happens when they are the same.
 
-        Calls that overlap are taken together: the newest accounts win.
+        Calls that overlap are taken together: the newest accounts win. Raises Unavailable once
+        stopped: the files may be another's by now.
         """
+        self._check()
         self._wanted = accounts
         async with self._applying:
             if await asyncio.to_thread(self._write, self._wanted):
@@ -79,7 +82,7 @@ class BrokerProcess(ABC):
 
     def was_touched(self) -> bool:
         """Say whether a file is another one than we left there."""
-        return self._files.was_touched()
+        return self._child is not None and self._files.was_touched()
 
     async def stop(self) -> None:
         """End the broker and give the folder back."""
@@ -107,6 +110,10 @@ class BrokerProcess(ABC):
     @abstractmethod
     def _reload(self) -> None:
         """Have the child read its account files again, within a second."""
+
+    def _check(self) -> None:
+        if self._child is None:
+            raise Unavailable("broker")
 
     async def _start(self, accounts: Sequence[BrokerAccount], system_root: Path) -> None:
         self._lock(self._data_dir)

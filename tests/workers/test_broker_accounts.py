@@ -19,10 +19,11 @@ from core.errors import Unavailable
 from core.events import ACCESS, BROKER_ACCOUNTS, AccessChanged, BrokerAccountsChanged
 from core.gateways import BrokerDriver
 from fleetgraph.broker_files import BrokerFiles
-from fleetgraph.embedded.broker import EmbeddedBroker
+from fleetgraph.embedded.broker import EmbeddedBroker, start_broker
+from fleetgraph.embedded.processes import command_line
 from models.connection import fetch
 from models.mqtt_accounts import MqttAccount
-from resolvers.broker_drift import agree_with_broker
+from resolvers.broker_drift import agree_with_broker, list_accounts_of_broker
 from tests.fleetgraph.embedded.mqtt_client import MqttClient
 from tests.tools import until
 from tests.workers.conftest import ACCOUNTS
@@ -261,3 +262,52 @@ async def test_a_broker_that_does_not_read_its_files_is_told(
             return await lasting() == [False]
 
         await until(over, "its end", seconds=10)
+
+
+@pytest.mark.slow
+async def test_an_old_copy_after_a_restart_is_told_and_never_served(
+    ctx: Context, broker: EmbeddedBroker
+) -> None:
+    """Somebody restores yesterday's files while the broker is down."""
+    system = ctx.acting_as(system_caller(0))
+    gone, row = await new_account(ctx), await new_account(ctx)
+    last = await agree_with_broker(system, broker, ACCOUNTS[:1])
+    assert broker.pid is not None
+    folder = Path(command_line(broker.pid)[-1]).parent
+    old = {name: (folder / name).read_text() for name in ("acl", "passwords")}
+    await gone.delete()
+    newer = await new_account(ctx)
+    assert await agree_with_broker(system, broker, ACCOUNTS[:1], last) is not None
+    await broker.stop()
+    for name, text in old.items():
+        (folder / name).write_text(text)
+    accounts, _ = await list_accounts_of_broker(system, ACCOUNTS[:1])
+    data_dir = Path(broker.place.partition(" ")[2])
+    again = await start_broker(
+        data_dir,
+        host="127.0.0.1",
+        port=broker.port,
+        accounts=accounts,
+        kind="mosquitto",
+        system_root=data_dir.parent,
+    )
+    try:
+        assert await MqttClient(broker.port, "gone", gone.username, "x").connect() in {4, 5}
+        for each in (row, newer):
+            client = MqttClient(broker.port, "kept", each.username, "x")
+            assert await client.connect() == 0
+            await client.close()
+        with pytest.raises(Unavailable):  # the stopped one leaves the files to the new one
+            await agree_with_broker(system, broker, ACCOUNTS[:1])
+        for _ in range(2):
+            await agree_with_broker(system, again, ACCOUNTS[:1])
+    finally:
+        await again.stop()
+    found = await fetch(
+        "select kind, subject from broker_drift where subject = any($1)",
+        [gone.username, row.username, newer.username],
+    )
+    assert sorted((each["kind"], each["subject"]) for each in found) == [
+        ("account_missing", newer.username),
+        ("account_unknown", gone.username),
+    ]
