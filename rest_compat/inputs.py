@@ -9,9 +9,8 @@ from typing import Any, Final
 from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
-    GraphQLFloat,
     GraphQLInputType,
-    GraphQLInt,
+    GraphQLScalarType,
     GraphQLString,
     get_nullable_type,
     is_input_object_type,
@@ -160,18 +159,19 @@ def _from_text(item: Input, type_: object, text: str) -> Any:
         if text.lower() not in _BOOLEANS:
             raise InvalidInput(item.label, "must be true or false")
         return _BOOLEANS[text.lower()]
-    for numeric, pattern, convert, words in _NUMBERS:
-        if type_ is numeric:
-            if not pattern.fullmatch(text):
-                raise InvalidInput(item.label, f"must be a {words}")
-            return convert(text)
+    if isinstance(type_, GraphQLScalarType) and type_.name in _NUMBERS:
+        pattern, convert, words = _NUMBERS[type_.name]
+        if not pattern.fullmatch(text):
+            raise InvalidInput(item.label, f"must be a {words}")
+        return convert(text)
     return text
 
 
-_NUMBERS: Final[tuple[tuple[object, re.Pattern[str], Callable[[str], float], str], ...]] = (
-    (GraphQLInt, _INT, int, "whole number"),
-    (GraphQLFloat, _FLOAT, float, "number"),
-)
+_NUMBERS: Final[Mapping[str, tuple[re.Pattern[str], Callable[[str], float], str]]] = {
+    "Int": (_INT, int, "whole number"),
+    "Long": (_INT, int, "whole number"),
+    "Float": (_FLOAT, float, "number"),
+}
 
 
 def _relaxed(type_: GraphQLInputType, value: Any) -> Any:

@@ -331,7 +331,7 @@ async def test_target_states_refuse_with_the_older_titles(ctx: Context) -> None:
     assert stale.status_code == 412
     etag = (await call(ctx, "GET", path, headers=headers)).headers["etag"]
     current = {**headers, "If-Match": etag}
-    changed = await call(ctx, "PUT", path, json={"apps": {}}, headers=current)
+    changed = await call(ctx, "PUT", path, json={"apps": {"7": {}}}, headers=current)
     assert changed.status_code == 200
     assert changed.headers["etag"] == f'"{changed.json()["version"]}"' != etag
     again = await call(ctx, "PUT", path, json={"apps": {}}, headers=current)

@@ -48,6 +48,81 @@ async def test_refuses_to_overwrite_a_version_that_was_not_seen(ctx: Context) ->
     assert (await ask(ctx, GET, u=str(agent.uuid)))["targetState"]["apps"] == APPS
 
 
+async def test_all_that_is_wrong_is_told_as_an_extension(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    config = {"logging": {"level": "loud"}, "features": {"enableDeviceJobs": "yes"}}
+    error = await refusal(ctx, SET, u=str(agent.uuid), apps={}, config=config)
+    assert error["extensions"]["code"] == "INVALID_INPUT"
+    assert [(each["field"], each["value"]) for each in error["extensions"]["errors"]] == [
+        ("config.logging.level", "loud"),
+        ("config.features.enableDeviceJobs", "yes"),
+    ]
+
+
+async def test_a_draft_goes_live_when_it_is_deployed(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    uuid = str(agent.uuid)
+    save = """mutation($u: UUID!, $apps: JSON!) { setTargetState(agentUuid: $u, apps: $apps, draft: true) {
+      version apps needsDeployment lastDeployedAt draft { apps ofVersion savedBy } consequences } }"""
+    saved = (await ask(ctx, save, u=uuid, apps=APPS))["setTargetState"]
+    assert (saved["version"], saved["apps"], saved["needsDeployment"]) == (1, {}, True)
+    assert saved["draft"] == {"apps": APPS, "ofVersion": 1, "savedBy": str(ctx.caller.user_id)}
+    assert len(saved["consequences"]) == 2
+    deploy = """mutation($u: UUID!) { deployTargetState(agentUuid: $u, comment: "go") {
+      version comment appsCount targetState { apps needsDeployment } } }"""
+    assert (await ask(ctx, deploy, u=uuid))["deployTargetState"] == {
+        "version": 2,
+        "comment": "go",
+        "appsCount": 1,
+        "targetState": {"apps": APPS, "needsDeployment": False},
+    }
+    error = await refusal(ctx, deploy, u=uuid)
+    assert error["extensions"] == {"code": "CONFLICT", "pending": False, "version": 2}
+
+
+async def test_history_tells_what_changed_and_goes_back(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    uuid = str(agent.uuid)
+    for level in ("info", "debug"):
+        await ask(ctx, SET, u=uuid, apps={}, config={"logging": {"level": level}})
+    text = """query($u: UUID!) { targetStateVersions(agentUuid: $u, first: 1) {
+      edges { node { version diff { changes { path op before after } isComplete } } }
+      pageInfo { hasNextPage } } targetStateVersion(agentUuid: $u, version: 2) { config } }"""
+    found = await ask(ctx, text, u=uuid)
+    change = {"path": "/config/logging/level", "op": "replace", "before": "info", "after": "debug"}
+    assert found["targetStateVersions"] == {
+        "edges": [{"node": {"version": 3, "diff": {"changes": [change], "isComplete": True}}}],
+        "pageInfo": {"hasNextPage": True},
+    }
+    assert found["targetStateVersion"]["config"] == {"logging": {"level": "info"}}
+    back = (
+        "mutation($u: UUID!) { rollbackTargetState(agentUuid: $u, version: 2) { version config } }"
+    )
+    assert (await ask(ctx, back, u=uuid))["rollbackTargetState"] == {
+        "version": 4,
+        "config": {"logging": {"level": "info"}},
+    }
+
+
+async def test_apps_are_edited_one_by_one(ctx: Context) -> None:
+    agent = await make_agent(ctx)
+    service = [{"serviceName": "web", "image": "nginx:1.27"}]
+    text = """mutation($u: UUID!, $s: JSON) {
+      addApp(agentUuid: $u, appId: 7, appName: "hmi", services: $s) { version appId appName }
+      setServiceImage(agentUuid: $u, appId: 7, serviceName: "web", image: "nginx:1.28") { services }
+      updateApp(agentUuid: $u, appId: 7, appName: "b") { appName }
+      setApp(agentUuid: $u, appId: 8) { appName services }
+      removeApp(agentUuid: $u, appId: 7) { appName services targetState { apps appsCount } }
+    }"""
+    done = await ask(ctx, text, u=str(agent.uuid), s=service)
+    assert done["addApp"] == {"version": 2, "appId": 7, "appName": "hmi"}
+    assert done["setServiceImage"]["services"][0]["imageName"] == "nginx:1.28"
+    assert done["updateApp"]["appName"] == "b"
+    assert done["setApp"] == {"appName": "app-8", "services": []}
+    assert (done["removeApp"]["appName"], done["removeApp"]["services"]) == (None, None)
+    assert done["removeApp"]["targetState"]["appsCount"] == 1
+
+
 async def test_a_viewer_reads_and_does_not_write(ctx: Context) -> None:
     agent = await make_agent(ctx)
     viewer = as_role(ctx, Role.VIEWER)
