@@ -202,8 +202,6 @@ def may_subscribe(account: BrokerAccount, topic_filter: str) -> bool:
 
 
 def _granted(account: BrokerAccount, wanted: str, *, write: bool) -> bool:
-    if write and wanted.startswith("$"):
-        return False
     if account.is_agent and not account.is_platform:
         prefix = f"i/{account.username}/"
         rest = wanted.removeprefix(prefix)

@@ -156,7 +156,16 @@ def test_no_agent_can_write_what_an_agent_obeys() -> None:
 
 @pytest.mark.parametrize(
     "topic_filter",
-    ["#", "+/#", f"{ROOT}/#", f"{ROOT}/+/update", f"$share/g/{ROOT}/agent/update", "$SYS/#", ""],
+    [
+        "#",
+        "+/#",
+        f"{ROOT}/#",
+        f"{ROOT}/d/#",
+        f"{ROOT}/+/update",
+        f"$share/g/{ROOT}/agent/update",
+        "$SYS/#",
+        "",
+    ],
 )
 def test_an_agent_may_not_subscribe_by_wildcard_or_share(topic_filter: str) -> None:
     assert not may_subscribe(KNOWN[AGENT], topic_filter)
