@@ -25,8 +25,9 @@ from tests.e2e.recordings import recorded_telemetry, to_json
 from tests.tools import free_ports, until
 
 PASSWORD = "a password of the tests"
-_PLATFORM = "platform"
-_PLATFORM_PASSWORD = "a password of the platform"
+UPDATE_SECRET = "a secret that agents share"
+PLATFORM = "platform"
+PLATFORM_PASSWORD = "a password of the platform"
 
 # As the embedded Mosquitto is set up, but with the account files that a worker writes.
 _MOSQUITTO = """\
@@ -71,7 +72,8 @@ class Parts:
         await self.start_postgres()
         await self.start_serve()
         self.start_ingest()
-        self.workers = self._program("workers", "work", "broker-accounts", "sessions")
+        names = ("broker-accounts", "broker-messages", "sessions", "liveness")
+        self.workers = self._program("workers", "work", *names)
         await until((self.accounts / "passwords").exists, "the broker's account files are there")
         await self.start_mosquitto()
         self._reloader = asyncio.create_task(self._reload_accounts(), name="reloader")
@@ -160,13 +162,14 @@ class Parts:
         await agent.close()
 
     def _program(self, name: str, *arguments: str | int) -> Program:
-        broker = f"{_PLATFORM}:{quote(_PLATFORM_PASSWORD)}@127.0.0.1:{self.mqtt_port}"
+        broker = f"{PLATFORM}:{quote(PLATFORM_PASSWORD)}@127.0.0.1:{self.mqtt_port}"
         settings = {
             "FLEETGRAPH_DATABASE_URL": self._database,
             "FLEETGRAPH_MQTT_URL": f"mqtt://{broker}",
             "FLEETGRAPH_MQTT_ACCOUNTS_DIR": self.accounts,
             "FLEETGRAPH_ADMIN_PASSWORD": PASSWORD,
             "FLEETGRAPH_DATA_DIR": self.folder / "program",
+            "FLEETGRAPH_AGENT_UPDATE_SECRET": UPDATE_SECRET,
         }
         return Program(*map(str, arguments), folder=self.folder, name=name, settings=settings)
 
