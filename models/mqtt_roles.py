@@ -115,6 +115,17 @@ async def set_roles(tenant_id: int, account_id: int, role_ids: Sequence[int]) ->
     )
 
 
+async def count_granted(tenant_id: int) -> int:
+    """Return how many lines a tenant's accounts have in all: a role's count for each that has it."""
+    rows = await fetch(
+        "select (select count(*) from mqtt_acl where tenant_id = $1 and account_id is not null)"
+        " + (select count(*) from mqtt_account_role h join mqtt_acl l"
+        " on l.tenant_id = h.tenant_id and l.role_id = h.role_id where h.tenant_id = $1) as number",
+        tenant_id,
+    )
+    return int(rows[0]["number"])
+
+
 async def topics_of(tenant_id: int, account_id: int | None, role_ids: Sequence[int]) -> list[str]:
     """Return the topics of all lines of an account itself, and of these roles."""
     rows = await fetch(

@@ -26,6 +26,7 @@ from models.mqtt_roles import MqttRole, roles_of_accounts, set_roles
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.broker_reach import (
     check_account,
+    check_room,
     check_superuser,
     checked_username,
     findable,
@@ -138,6 +139,7 @@ async def create_account(ctx: Context, username: str, values: AccountChanges) ->
             await account.save()
         await _reach(ctx, account, roles)
         await set_roles(ctx.tenant_id, account.id, [role.id for role in roles])
+        await check_room(ctx)
         after = {**columns, "roles": [role.name for role in roles]}
         _note(work, AuditType.MQTT_USER_CREATED, username, after=after)
     return ChangedAccount(account, None if values.password else password)
@@ -169,6 +171,7 @@ async def update_account(ctx: Context, key: AccountKey, changes: AccountChanges)
             before["roles"], after["roles"] = [r.name for r in held], [r.name for r in roles]
             if before["roles"] != after["roles"]:
                 await set_roles(ctx.tenant_id, account.id, [role.id for role in roles])
+                await check_room(ctx)
         if before != after:
             account.updated_at = ctx.clock.now()
             await account.save(update_fields=[*wanted, "password_hash", "updated_at"])

@@ -9,19 +9,24 @@ from typing import Final
 from core.access import Permission, holds
 from core.broker_accounts import AclRule
 from core.context import Context
-from core.errors import Conflict, Forbidden, InvalidInput
+from core.errors import Conflict, Forbidden, InvalidInput, LimitReached
 from core.mqtt_topics import encode_id
 from models.mqtt_accounts import AccountKind, MqttAccount
-from models.mqtt_roles import roles_of_accounts, topics_of
+from models.mqtt_roles import count_granted, roles_of_accounts, topics_of
 from models.tenants import first_tenant, get_tenant
 from resolvers.mqtt_accounts import READ, WRITE
 
 NAME_CHARS_MAX: Final = 100
 ACCESS_MAX: Final = 7
+ACCOUNTS_MAX: Final = 1_000
+GRANTED_MAX: Final = 20_000
+"""Accounts of a tenant's people, and lines of them all: the broker's files are everybody's."""
+
 _NAME: Final = re.compile(rf"[A-Za-z0-9._@-]{{1,{NAME_CHARS_MAX}}}")
 _ID: Final = re.compile(
     r"[A-Za-z0-9_-]{22}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 )
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _INSTEAD: Final = {
     AccountKind.AGENT: "This account is an agent's: deactivate the agent, or rotate its device key",
     AccountKind.SENSOR: "This account is a sensor's: change the endpoint of its agent instead",
@@ -29,8 +34,8 @@ _INSTEAD: Final = {
 
 
 def findable(name: str) -> str:
-    """Return a name to look for: none has an unprintable character, nor is any empty."""
-    return name if name.isprintable() else ""
+    """Return a name to look for; an empty one, which nothing has, for what cannot be stored."""
+    return "" if _UNSTORABLE.search(name) else name
 
 
 def checked_username(ctx: Context, username: str) -> str:
@@ -104,6 +109,18 @@ async def check_account(
     held = await roles_of_accounts(ctx.tenant_id, [account.id])
     ids = {role.id for role in held.get(account.id, ())} | {*(role_ids or ())}
     await check_topics(ctx, await topics_of(ctx.tenant_id, account.id, sorted(ids)))
+
+
+async def check_room(ctx: Context) -> None:
+    """Raise LimitReached when the tenant has more accounts of people, or lines, than it may."""
+    accounts = await MqttAccount.of(ctx.tenant_id, agent_id=None).count()
+    granted = await count_granted(ctx.tenant_id)
+    for what, used, limit in (
+        ("accounts of people", accounts, ACCOUNTS_MAX),
+        ("ACL lines, those of a role counted for each account that has it", granted, GRANTED_MAX),
+    ):
+        if used > limit:
+            raise LimitReached(f"A tenant has at most {limit:,} {what}", limit=limit, used=used - 1)
 
 
 async def is_installation_owner(ctx: Context) -> bool:

@@ -28,6 +28,7 @@ from resolvers.broker_accounts import DESCRIPTION_CHARS_MAX, AccountKey
 from resolvers.broker_reach import (
     NAME_CHARS_MAX,
     check_account,
+    check_room,
     check_topic,
     check_topics,
     findable,
@@ -182,7 +183,7 @@ async def create_line(
 
     To read includes to subscribe. Raises NotFound without such an owner, Conflict for accounts of
     agents and sensors, Forbidden for topics beyond `i/<tenant>/`, unless by the installation's
-    owner, and LimitReached for an owner that has 200 lines.
+    owner, and LimitReached for an owner that has 200 lines, or a tenant that has 20,000.
     """
     columns = LineChanges(topic, access, priority).columns()
     await check_topic(ctx, topic, access)
@@ -194,6 +195,7 @@ async def create_line(
         values = {"tenant_id": ctx.tenant_id, "created_at": ctx.clock.now(), **owned, **columns}
         line = MqttAcl(**values)
         await line.save()
+        await check_room(ctx)
         _note_line(work, line, None, columns)
     return line
 

@@ -9,7 +9,7 @@ import pytest
 from core.broker_accounts import BrokerAccount, may
 from core.context import Context
 from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, NotFound
-from resolvers import broker_accounts, broker_roles
+from resolvers import broker_accounts, broker_reach, broker_roles
 from resolvers.broker_accounts import AccountChanges, AccountKey
 from resolvers.broker_roles import LineChanges, LineOwner
 from tests.resolvers.broker_people import (
@@ -152,6 +152,35 @@ async def test_an_owner_has_so_many_lines_and_no_more(
         await broker_roles.create_line(mine, LineOwner(role="full"), f"{root}/{number}", 1)
     with pytest.raises(LimitReached):
         await broker_roles.create_line(mine, LineOwner(role="full"), f"{root}/3", 1)
+
+
+async def test_a_tenant_fills_the_brokers_files_so_far_and_no_further(
+    mine: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = await topics(mine)
+    await broker_roles.create_role(mine, "role")
+    await broker_roles.create_line(mine, LineOwner(role="role"), f"{root}/x", 1)
+    plain = await make(mine)
+    await make(mine, roles=["role"])
+    monkeypatch.setattr(broker_reach, "GRANTED_MAX", 1)
+    with pytest.raises(LimitReached):
+        await broker_roles.create_line(mine, LineOwner(role="role"), f"{root}/y", 1)
+    with pytest.raises(LimitReached):
+        await broker_roles.create_line(mine, LineOwner(named(plain)), f"{root}/y", 1)
+    with pytest.raises(LimitReached):
+        await broker_accounts.update_account(mine, named(plain), AccountChanges(roles=["role"]))
+    assert (await broker_roles.list_lines(mine)).total == 1
+    monkeypatch.setattr(broker_reach, "ACCOUNTS_MAX", 2)
+    with pytest.raises(LimitReached):
+        await make(mine)
+    assert (await broker_accounts.list_accounts(mine)).total == 2
+
+
+async def test_a_role_may_be_called_what_people_call_things(mine: Context) -> None:
+    name = "Schicht\N{NO-BREAK SPACE}früh / 早番"
+    await broker_roles.create_role(mine, name)
+    await make(mine, roles=[name])
+    await broker_roles.delete_role(mine, name)
 
 
 async def test_roles_are_renamed_and_deleted_with_what_they_gave(mine: Context) -> None:
