@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from core.payloads import Undecodable, decode_object, storable
+from core.payloads import Undecodable, decode_object, mend_surrogates, storable
 from core.telemetry_formats import Unreadable
 from core.telemetry_times import Times
 
 MESSAGE_CHARS_MAX: Final = 64 * 1024
 NAME_CHARS_MAX: Final = 255
 LEVEL_CHARS_MAX: Final = 16
+LINE_BYTES_MAX: Final = 1024 * 1024
+LINES_MAX: Final = 50_000
+"""Lines of one upload that are read; an agent sends 200. Those behind are counted as skipped."""
+
+LEVELS: Final = ("debug", "info", "warn", "error")
+"""The levels that have a rank; a sender may use words of its own beside them."""
 
 _LEVELS: Final = {"warning": "warn", "err": "error", "fatal": "error", "critical": "error"}
+_BETWEEN: Final = re.compile(r"[\s,]*")
+_scanner: Final = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +52,34 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class ParsedLogs:
-    """The lines of one upload, and how many were skipped as unreadable or empty."""
+    """The lines of one upload.
+
+    Attributes:
+        lines: those that could be read, in their order.
+        skipped: how many were unreadable, empty, too long or too many.
+        are_timed: all lines bring a time: the same lines again are then a repeat.
+    """
 
     lines: list[LogLine]
     skipped: int
+    are_timed: bool
 
 
 def parse_log_lines(body: bytes, received_at_us: int) -> ParsedLogs:
     """Read an uncompressed upload. Never raises: an agent would send the same again for ever."""
     times = Times({None: received_at_us})
     lines: list[LogLine] = []
-    skipped = 0
+    skipped = untimed = 0
     for item in _items(body):
-        line = _line(item, times)
-        if line is None:
+        message = _message(item)
+        if message is None or len(lines) == LINES_MAX:
             skipped += 1
-        else:
-            lines.append(line)
-    return ParsedLogs(lines, skipped)
+            continue
+        assert isinstance(item, dict)
+        time_us = time_in(item.get("timestamp"), times)
+        untimed += time_us is None
+        lines.append(_line(item, message, received_at_us if time_us is None else time_us))
+    return ParsedLogs(lines, skipped, are_timed=not untimed)
 
 
 def level_of(text: str) -> str:
@@ -71,32 +91,62 @@ def level_of(text: str) -> str:
 def _items(body: bytes) -> Iterator[object]:
     """Give each line's object; None for one that is not JSON."""
     if body.lstrip()[:1] == b"[":
-        array = _decoded(body)
-        yield from array if isinstance(array, list) else [None]
+        yield from _items_of_array(mend_surrogates(body).decode(errors="replace"))
         return
-    for text in body.split(b"\n"):
-        if text.strip():
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start)
+        end = len(body) if end < 0 else end
+        if end - start > LINE_BYTES_MAX:
+            yield None
+        elif text := body[start:end].strip():
             yield _decoded(text)
+        start = end + 1
+
+
+def _items_of_array(text: str) -> Iterator[object]:
+    """Give the items one by one, which never takes much memory; what is cut off keeps its start."""
+    at = text.index("[") + 1
+    while True:
+        at = _end_of(_BETWEEN, text, at)
+        if text[at : at + 1] == "]":
+            return
+        start = at
+        try:
+            item, at = _scanner.raw_decode(text, start)
+            yield storable(item) if at - start <= LINE_BYTES_MAX else None
+        except (ValueError, RecursionError, Undecodable):
+            yield None
+            return
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
 
 
 def _decoded(text: bytes) -> object:
     try:
         return storable(decode_object(text))
     except Undecodable:
+        pass
+    try:  # what writes to a container's log need not write UTF-8
+        return storable(decode_object(text.decode(errors="replace").encode()))
+    except Undecodable:
         return None
 
 
-def _line(item: object, times: Times) -> LogLine | None:
-    if not isinstance(item, dict):
-        return None
-    message = item.get("message")
-    if not isinstance(message, str) or not message.strip():
-        return None
+def _message(item: object) -> str | None:
+    message = item.get("message") if isinstance(item, dict) else None
+    return message if isinstance(message, str) and message.strip() else None
+
+
+def _line(item: dict[str, Any], message: str, time_us: int) -> LogLine:
     source = item.get("source")
     if not isinstance(source, dict):
         source = {}
     return LogLine(
-        time_us=_time_us(item.get("timestamp"), times),
+        time_us=time_us,
         level=level_of(_text(item.get("level"))) or "info",
         message=message[:MESSAGE_CHARS_MAX],
         service=(_text(item.get("serviceName")) or _text(source.get("name")))[:NAME_CHARS_MAX],
@@ -106,13 +156,14 @@ def _line(item: object, times: Times) -> LogLine | None:
     )
 
 
-def _time_us(stamp: object, times: Times) -> int:
+def time_in(stamp: object, times: Times) -> int | None:
+    """Return what an ISO text or milliseconds say, in microseconds; None if that is no time."""
     if isinstance(stamp, bool) or not isinstance(stamp, str | int | float):
-        return times[None]
+        return None
     try:
         return times[stamp if isinstance(stamp, str) else float(stamp)]
-    except Unreadable:
-        return times[None]
+    except (Unreadable, OverflowError):
+        return None
 
 
 def _text(value: object) -> str:

@@ -1,35 +1,32 @@
-"""Log lines of agents: in daily partitions, outside the ORM; a batch is one statement."""
+"""Log lines of agents, read back: in daily partitions, outside the ORM."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from core.errors import InvalidInput
 from core.paging import OpenSlice
-from models.agents import Agent
-from models.connection import fetch, json_text, rows_connection
+from models.agent_lists import AgentFilter, conditions_of
+from models.conditions import Conditions
+from models.connection import fetch, json_text
+from models.log_arrivals import Arrival
+from models.log_conditions import LogFilter, add_log_filter
 from models.pages import cursor_at, read_cursor, row_number
-from models.timeseries.partitions import ensure_partitions
 
-LogRow = tuple[int, int, datetime, str, str, str, bool, bool, str, datetime]
-"""One line in the order of the table's columns; `meta` as JSON text."""
+COUNT_MAX: Final = 10_000
 
-# Not COPY, which would have to go past the parent and its row-level security (docs/adr/0014).
-_INSERT = """
-insert into device_log (tenant_id, agent_id, at, level, service, message, is_system, is_stderr,
-                        meta, received_at)
-select * from unnest($1::int[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-                     $7::boolean[], $8::boolean[], $9::jsonb[], $10::timestamptz[])
-"""
+_COLUMNS: Final = (
+    "id, agent_id, at, level, service, message, is_system, is_stderr, meta, received_at"
+)
 
 # An index gives the next name after another: as many steps as there are services, not lines.
-_SERVICES = """
+_SERVICES: Final = """
 with recursive found as (
     (select service from device_log where tenant_id = $1 and agent_id = $2
      order by service limit 1)
@@ -43,13 +40,20 @@ select service from found where service <> '' order by 1
 
 
 @dataclass(frozen=True, slots=True)
-class LogFilter:
-    """Conditions on lines, all of which must hold; `since` is inclusive, `until` is not."""
+class LogScope:
+    """Whose lines: the uuids of agents of one tenant, by id."""
 
-    service: str | None = None
-    levels: Sequence[str] | None = None
-    since: datetime | None = None
-    until: datetime | None = None
+    tenant_id: int
+    agents: Mapping[int, UUID]
+
+    def conditions(self) -> Conditions:
+        """Return the same for a statement."""
+        where = Conditions(self.tenant_id)
+        if len(self.agents) == 1:  # which an index on the agent serves, in the order of times
+            where.add("agent_id = {}", *self.agents)
+        else:
+            where.add("agent_id = any({}::int[])", list(self.agents))
+        return where
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,46 +72,14 @@ class StoredLine:
     received_at: datetime
 
 
-async def open_log_days(moments: Sequence[datetime]) -> None:
-    """Make the partitions that hold these moments.
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a page stands: behind `after`, or before `before`; at most one of them is given."""
 
-    Outside the unit of work that writes: attaching a partition locks the table, and that lock
-    must not last until somebody's upload has been copied.
-    """
-    if not moments:
-        return
-    async with rows_connection() as connection:
-        await ensure_partitions(connection, "device_log", moments)
-
-
-async def append_log_batch(
-    tenant_id: int, agent_id: int, batch_id: str | None, rows: Sequence[LogRow], now: datetime
-) -> bool:
-    """Store lines together with their batch id; False when that id was stored before."""
-    async with rows_connection() as connection:
-        if batch_id is not None and not await _take_batch(
-            connection, tenant_id, agent_id, batch_id, len(rows), now
-        ):
-            return False
-        if rows:
-            await connection.execute(_INSERT, *map(list, zip(*rows, strict=True)))
-    return True
-
-
-async def _take_batch(
-    connection: Any, tenant_id: int, agent_id: int, batch_id: str, line_count: int, now: datetime
-) -> bool:
-    taken = await connection.fetchval(
-        "insert into log_batch (tenant_id, agent_id, batch_id, line_count, received_at)"
-        " values ($1, $2, $3, $4, $5)"
-        " on conflict (tenant_id, agent_id, batch_id) do nothing returning id",
-        tenant_id,
-        agent_id,
-        batch_id,
-        line_count,
-        now,
-    )
-    return taken is not None
+    first: int
+    after: str | None = None
+    before: str | None = None
+    offset: int = 0
 
 
 def meta_json(meta: dict[str, Any]) -> str:
@@ -118,38 +90,77 @@ def meta_json(meta: dict[str, Any]) -> str:
         return "{}"
 
 
+async def scope_of_logs(
+    tenant_id: int, wanted: AgentFilter, uuids: Collection[UUID] | None
+) -> LogScope:
+    """Return the agents that a filter picks, and of these the named ones."""
+    where = conditions_of(tenant_id, wanted)
+    if uuids is not None:
+        where.add("uuid = any({}::uuid[])", list(uuids))
+    rows = await fetch(f"select id, uuid from agent where {where}", *where.values)  # noqa: S608  (parameters only)
+    return LogScope(tenant_id, {row["id"]: row["uuid"] for row in rows})
+
+
 async def page_of_logs(
-    agent: Agent, wanted: LogFilter, first: int, after: str | None, offset: int
+    scope: LogScope, wanted: LogFilter, place: LogPlace
 ) -> OpenSlice[StoredLine]:
-    """Return lines of an agent, newest first; raises InvalidInput for a cursor."""
-    values: list[object] = [agent.tenant_id, agent.id]
-    where = "tenant_id = $1 and agent_id = $2"
-    for condition, value in (
-        ("service = ${}", wanted.service),
-        ("level = any(${}::text[])", None if wanted.levels is None else list(wanted.levels)),
-        ("at >= ${}", wanted.since),
-        ("at < ${}", wanted.until),
-    ):
-        if value is not None:
-            values.append(value)
-            where += f" and {condition.format(len(values))}"
-    if after is not None:
-        values += read_cursor(after, row_number)
-        where += f" and (at, id) < (${len(values) - 1}, ${len(values)})"
+    """Return lines, newest first; raises InvalidInput for a cursor.
+
+    With `before` those are the oldest of the lines that are newer; the slice then tells whether
+    there are still newer ones.
+    """
+    where = scope.conditions()
+    add_log_filter(where, wanted)
+    order = "desc"
+    if place.after is not None:
+        where.add("(at, id) < ({}, {})", *read_cursor(place.after, row_number))
+    elif place.before is not None:
+        where.add("(at, id) > ({}, {})", *read_cursor(place.before, row_number, "before"))
+        order = "asc"
     rows = await fetch(
-        "select id, at, level, service, message, is_system, is_stderr, meta, received_at"  # noqa: S608  (our words)
-        f" from device_log where {where}"
-        f" order by at desc, id desc limit {first + 1} offset {offset}",
-        *values,
+        f"select {_COLUMNS} from device_log where {where}"  # noqa: S608  (as above)
+        f" order by at {order}, id {order} limit {place.first + 1} offset {place.offset}",
+        *where.values,
     )
-    items = [
-        StoredLine(agent_uuid=agent.uuid, meta=orjson.loads(row.pop("meta")), **row)
-        for row in rows[:first]
-    ]
+    items = [_stored(row, scope.agents[row["agent_id"]]) for row in rows[: place.first]]
+    if order == "asc":
+        items.reverse()
     cursors = [cursor_at(line.at, line.id) for line in items]
-    return OpenSlice(items, cursors, len(rows) > first)
+    return OpenSlice(items, cursors, len(rows) > place.first)
+
+
+async def count_lines(scope: LogScope, wanted: LogFilter) -> int | None:
+    """Return how many lines match; None when there are more than COUNT_MAX."""
+    where = scope.conditions()
+    add_log_filter(where, wanted)
+    (row,) = await fetch(
+        f"select count(*) as number from (select from device_log where {where}"  # noqa: S608  (as above)
+        f" limit {COUNT_MAX + 1}) found",
+        *where.values,
+    )
+    return None if row["number"] > COUNT_MAX else int(row["number"])
+
+
+async def lines_of_batch(
+    tenant_id: int, batch: Arrival, wanted: LogFilter, limit: int
+) -> list[StoredLine]:
+    """Return the last lines of a batch that match, in the order in which the agent sent them."""
+    where = LogScope(tenant_id, {batch.agent_id: batch.agent_uuid}).conditions()
+    where.add("at between {} and {}", batch.first_at, batch.last_at)
+    where.add("id between {} and {}", batch.first_id, batch.last_id)
+    add_log_filter(where, wanted)
+    rows = await fetch(
+        f"select {_COLUMNS} from device_log where {where} order by id desc limit {limit}",  # noqa: S608  (as above)
+        *where.values,
+    )
+    return [_stored(row, batch.agent_uuid) for row in reversed(rows)]
 
 
 async def services_of_logs(tenant_id: int, agent_id: int) -> list[str]:
     """Return the names of services that an agent has lines of, in order."""
     return [row["service"] for row in await fetch(_SERVICES, tenant_id, agent_id)]
+
+
+def _stored(row: dict[str, Any], agent_uuid: UUID) -> StoredLine:
+    del row["agent_id"]
+    return StoredLine(agent_uuid=agent_uuid, meta=orjson.loads(row.pop("meta")), **row)

@@ -47,16 +47,18 @@ def cursor_at(moment: datetime, id_: object) -> str:
     return encode_cursor(f"{micros(moment)} {id_}")
 
 
-def read_cursor(after: str, id_of: Callable[[str], Id]) -> tuple[datetime, Id]:
+def read_cursor(
+    after: str, id_of: Callable[[str], Id], field: str = "after"
+) -> tuple[datetime, Id]:
     """Return moment and id of the row of a cursor; raises InvalidInput.
 
     `id_of` reads the id and raises ValueError for what cannot be one.
     """
     try:
-        moment_us, id_text = decode_cursor(after).split(" ")
+        moment_us, id_text = decode_cursor(after, field).split(" ")
         return moment_of(int(moment_us)), id_of(id_text)
     except (ValueError, OverflowError):
-        raise InvalidInput("after", "is not a cursor of this list") from None
+        raise InvalidInput(field, "is not a cursor of this list") from None
 
 
 def row_number(text: str) -> int:

@@ -27,6 +27,7 @@ from schema.enums import Names
 from schema.errors import present
 from schema.fleets import FleetMutation, FleetQuery
 from schema.history import HistoryQuery
+from schema.log_drops import LogDropMutation, LogDropQuery
 from schema.log_tail import LogTailSubscription
 from schema.provisioning import ProvisioningMutation
 from schema.provisioning_keys import ProvisioningKeyMutation, ProvisioningKeyQuery
@@ -61,6 +62,7 @@ class Query(
     RegisterQuery,
     AgentMetricsQuery,
     DeviceLogQuery,
+    LogDropQuery,
     AgentUpdateQuery,
     BrokerAccountQuery,
     BrokerDriftQuery,
@@ -81,6 +83,7 @@ class Mutation(
     TargetStateMutation,
     CurrentStateMutation,
     DeviceLogMutation,
+    LogDropMutation,
     AccountMutation,
     SessionMutation,
     UserMutation,

@@ -12,12 +12,8 @@ from core.clock import micros
 from core.context import Context
 from core.errors import Forbidden, InvalidInput, NotFound
 from models.agents import Agent
-from resolvers.device_logs import (
-    LogFilter,
-    list_agent_logs,
-    list_log_services,
-    upload_logs,
-)
+from resolvers.agent_logs import LogFilter, list_agent_logs, list_log_services
+from resolvers.device_logs import upload_logs
 from tests.factories import make_agent, make_tenant
 from tests.resolvers.edge import as_agent
 
@@ -123,7 +119,14 @@ async def test_services_are_told_once_in_order(ctx: Context, agent: Agent) -> No
         ({"after": "x"}, "after: is not a cursor"),
         ({"wanted": LogFilter(service="x" * 256)}, "service: must have at most 255"),
         ({"wanted": LogFilter(service="\0")}, "service: must have at most 255"),
-        ({"wanted": LogFilter(levels=["\0"])}, "levels: must be at most 20"),
+        ({"wanted": LogFilter(levels=["\0"])}, "levels: must have at most 255"),
+        ({"wanted": LogFilter(services=["a"] * 101)}, "services: must be at most 100"),
+        ({"wanted": LogFilter(text="x" * 501)}, "q: must have at most 500"),
+        ({"wanted": LogFilter(text="\0")}, "q: must have at most 500"),
+        ({"wanted": LogFilter(min_level="loud")}, "minLevel: must be one of debug, info"),
+        ({"wanted": LogFilter(since_id=2**63)}, "sinceId: is not the id"),
+        ({"before": "x"}, "before: is not a cursor"),
+        ({"after": "x", "before": "x"}, "before: does not go with"),
         ({"wanted": LogFilter(levels=["a"] * 21)}, "levels: must be at most 20"),
     ],
 )

@@ -76,7 +76,7 @@ async def test_a_repeat_changes_nothing(ctx: Context, agent: Agent) -> None:
     body = lines({"message": "once"})
     await upload(ctx, agent, body)
     again = await upload(ctx, agent, body)
-    assert again == device_logs.LogReceipt("b-1", True, True, 0, 0)
+    assert again == device_logs.LogReceipt("b-1", True, True, 1, 0)
     assert len(await stored(agent)) == 1
 
 
