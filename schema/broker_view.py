@@ -26,6 +26,12 @@ from schema.directives import list_size, requires
 from schema.enums import AgentTrafficOrder
 
 
+def follow_broker(ctx: Context) -> BrokerFeed:
+    """Return the feed; raises Unauthenticated or Forbidden as reading the broker does."""
+    check(ctx.caller, USE_CASES["broker_view.get_broker"])
+    return BrokerFeed(ctx)
+
+
 class BrokerFeed(Feed[Broker, datetime]):
     """The broker as it is, and then whenever something new is known of it."""
 
@@ -154,8 +160,7 @@ class BrokerViewSubscription:
     )
     async def broker_changed(self, info: Info) -> BrokerFeed:
         """Return the feed."""
-        check(info.context.ctx.caller, USE_CASES["broker_view.get_broker"])
-        return BrokerFeed(info.context.ctx)
+        return follow_broker(info.context.ctx)
 
 
 async def _each(broker: Broker) -> AsyncGenerator[Broker, None]:

@@ -4,12 +4,16 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from core.broker_figures import BrokerFigures
 from core.callers import Caller, Role, system_caller
 from core.context import Context
+from core.errors import Forbidden
 from models.agent_traffic import Tally
 from models.tenants import first_tenant
 from resolvers.broker_view import record_broker, record_traffic
+from schema.broker_view import follow_broker
 from tests.factories import make_agent
 from tests.schema.asking import ask, follow, refusal
 
@@ -109,8 +113,13 @@ async def test_is_followed_live(ctx: Context) -> None:
         assert told(await anext(answers)) == {"isConnected": True, "clients": {"connected": 3}}
         await record(ctx, replace(FIGURES, clients_connected=4))
         assert told(await anext(answers))["clients"] == {"connected": 4}
+
+
+async def test_is_not_followed_by_who_may_not_read_it(ctx: Context) -> None:
     viewer = ctx.acting_as(replace(ctx.caller, role=Role.VIEWER))
-    async with follow(viewer, text) as answers:
+    with pytest.raises(Forbidden):
+        follow_broker(viewer)
+    async with follow(viewer, "subscription { brokerChanged { at } }") as answers:
         refused = (await anext(answers)).errors
         assert refused
         assert refused[0].formatted["extensions"]["code"] == "FORBIDDEN"

@@ -12,7 +12,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from core import metrics
-from core.broker_figures import SYS_FILTER
+from core.broker_figures import SYS_FILTER, BrokerFigures
 from core.callers import Caller, Role, system_caller
 from core.context import Context
 from core.errors import Unavailable
@@ -114,6 +114,27 @@ async def test_tells_what_amqtt_holds(ctx: Context, tmp_path: Path) -> None:
     assert figures.clients_connected == 1
     assert figures.messages_stored is not None
     assert figures.publish_dropped is None  # it does not tell
+
+
+async def test_a_broker_that_came_back_starts_with_nothing(
+    ctx: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[BrokerFigures | None] = []
+
+    async def tell(_ctx: Context, figures: BrokerFigures | None) -> None:
+        told.append(figures)
+
+    monkeypatch.setattr(broker_watch, "record_broker", tell)
+    link = BrokerLink(BrokerEndpoint("127.0.0.1", 1, "", "", ""), durable=False)
+    watch = BrokerWatch(ctx, lambda _: link)
+    link.connected.set()
+    await watch.handle("$SYS/broker/uptime", b"5 seconds", True)
+    await watch._look()
+    link.connected.clear()
+    await watch._look()
+    link.connected.set()
+    await watch._look()
+    assert told == [BrokerFigures(uptime_seconds=5), None, BrokerFigures()]
 
 
 async def test_goes_on_when_the_database_comes_back(

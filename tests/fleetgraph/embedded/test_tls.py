@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -149,12 +150,16 @@ async def test_a_revoked_account_stays_out_whatever_certificate_it_has(open_plac
         await client.close(politely=False)
 
 
-async def test_a_renewed_certificate_is_taken_up_without_a_restart(open_place: Open) -> None:
+async def test_a_renewed_certificate_is_taken_up_without_a_restart(
+    open_place: Open, tmp_path: Path
+) -> None:
     place = await open_place(False)
     client = MqttClient(place.tls.port, "c2", ONE, f"pw-{ONE}", place.context())
     assert await client.connect() == 0
     pid, before = place.broker.pid, await place.serial()
-    (place.folder / "server.key").write_text("half of a renewal")
+    make_server(tmp_path / "others", [], NOW)
+    shutil.copy(tmp_path / "others" / "server.key", place.folder)  # half of a renewal
+    assert place.tls.files() == {}
     await place.broker.apply(ACCOUNTS)
     assert await place.log_in(ONE) == 0
     make_server(place.folder, [], NOW)
