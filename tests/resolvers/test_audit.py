@@ -122,7 +122,8 @@ async def test_a_target_state_is_recorded_as_it_was_and_as_it_is_without_its_sec
     ctx: Context,
 ) -> None:
     agent = await make_agent(ctx)
-    apps = {"1": {"services": [{"environment": {"DB_PASSWORD": "hush", "MODE": "fast"}}]}}
+    config = {"environment": {"DB_PASSWORD": "hush", "MODE": "fast"}}
+    apps = {"1": {"services": [{"serviceName": "web", "config": config}]}}
     await target_states.set_target_state(ctx, agent.uuid, apps=apps, config=None)
     (event,) = await events(ctx)
     assert event.event_type == "device_config_update"
