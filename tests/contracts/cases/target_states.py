@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.contracts.cases.world import Case, World, nothing
 
 SERVICES = [{"serviceName": "web", "image": "nginx:1.27"}]
@@ -11,8 +13,8 @@ def _app(world: World) -> dict[str, str]:
     return {"uuid": str(world.agent.uuid), "appId": "7"}
 
 
-def _version(world: World) -> dict[str, str]:
-    return {"uuid": str(world.agent.uuid), "version": "2"}
+def _version(world: World) -> dict[str, Any]:
+    return {"uuid": str(world.agent.uuid), "version": 2}
 
 
 CASES: dict[str, Case] = {
