@@ -111,8 +111,6 @@ async def update_sensor(
     for a name that is taken or a sensor that is being deleted, and as `add_sensor` does.
     """
     location = _location(values)
-    if values.uuid is not None:
-        raise InvalidInput("uuid", "cannot be changed")
     if validate_only:
         with database_errors():
             agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)

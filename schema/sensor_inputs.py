@@ -57,12 +57,9 @@ class SensorInput:
     location: str | None = strawberry.field(
         default=None, description="Up to 200 characters. Agents do not hear of it."
     )
-    uuid: UUID | None = strawberry.field(
-        default=None, description="Of a new sensor; made up when left out."
-    )
 
-    def to_values(self) -> SensorValues:
-        """Return the same for use cases."""
+    def to_values(self, uuid: UUID | None = None) -> SensorValues:
+        """Return the same for use cases; `uuid` is that of a new sensor."""
         return SensorValues(
             name=self.name,
             protocol=self.protocol,
@@ -72,5 +69,5 @@ class SensorInput:
             poll_interval=self.poll_interval,
             metadata=self.metadata,
             location=self.location,
-            uuid=self.uuid,
+            uuid=uuid,
         )

@@ -192,6 +192,10 @@ class SensorMutation:
         info: Info,
         agent_uuid: UUID,
         sensor: SensorInput,
+        uuid: Annotated[
+            UUID | None,
+            strawberry.argument(description="Of the new sensor; made up when left out."),
+        ] = None,
         validate_only: ValidateOnly = False,
         if_version: IfVersion = None,
     ) -> sensor_changes.SensorChange:
@@ -199,7 +203,7 @@ class SensorMutation:
         return await sensor_changes.add_sensor(
             info.context.ctx,
             agent_uuid,
-            sensor.to_values(),
+            sensor.to_values(uuid),
             validate_only=validate_only,
             if_version=if_version,
         )

@@ -19,6 +19,11 @@ def _new(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
     return {"agentUuid": it.uuid, "sensor": values}
 
 
+def _new_again(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
+    values = {"name": "new again", "protocol": "mqtt", "connection": {}}
+    return {"agentUuid": it.uuid, "sensor": values, "uuid": it.uuid}
+
+
 SENSORS: dict[str, Arguments] = {
     "Query.sensor": _sensor,
     "Query.sensors": lambda _it, _me: {},
@@ -42,5 +47,5 @@ MORE_SENSORS: dict[str, list[Arguments]] = {
     "Query.sensors": _FILTERED,
     "Query.sensorCounts": _FILTERED,
     "Mutation.deleteSensor": [lambda it, me: {**_sensor(it, me), "hard": True}],
-    "Mutation.addSensor": [lambda it, me: {**_new(it, me), "validateOnly": True}],
+    "Mutation.addSensor": [_new_again, lambda it, me: {**_new_again(it, me), "validateOnly": True}],
 }

@@ -13,10 +13,12 @@ from core.access import SCOPES, Permission
 from core.audit import AuditEntry, AuditType
 from core.callers import NOBODY, Caller, Role
 from core.context import Context
+from core.endpoint_health import read_health
 from models.agents import Agent
 from models.audit import append_audit
 from models.connection import fetch
 from models.current_states import CurrentState
+from models.endpoint_health import HISTORY, put_health
 from models.fleets import Fleet, FleetType
 from models.invitations import Invitation
 from models.mqtt_accounts import put_account
@@ -228,6 +230,9 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     config = {"of": mark, "endpoints": [_endpoint(ctx, mark)]}
     target = await TargetState.create(**state, **draft, config=config, etag="e")
     await note_target(ctx, Work(), agent, {}, config)
+    await open_day(HISTORY, now)
+    health = read_health({mark: {"protocol": "mqtt", "status": mark}})
+    await put_health(ctx.tenant_id, agent.id, health, now)
     await put_version(target, mark, mark, keep=9)
     await CurrentState.create(**state, config={"of": mark}, extra={"of": mark}, reported_at=now)
     at = [now - timedelta(seconds=second) for second in range(3)]
