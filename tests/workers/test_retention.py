@@ -61,7 +61,8 @@ async def partitions(pool: asyncpg.Pool, table: str) -> list[str]:
 
 async def test_makes_the_next_partitions(own_pool: asyncpg.Pool) -> None:
     await Retention(own_pool, ManualClock(NOW), Policy()).step()
-    for table in ("reading_hot", "reading_text", "device_log", "agent_metric"):
+    histories = ("agent_metric", "endpoint_health_history", "state_history")
+    for table in ("reading_hot", "reading_text", "device_log", *histories):
         assert await partitions(own_pool, table) == [f"{table}_20310517", f"{table}_20310518"]
     assert await partitions(own_pool, "journal") == [
         "journal_2031051723",
@@ -92,7 +93,10 @@ async def test_drops_what_the_journal_need_not_keep_and_notes_how_far(
 async def test_drops_whole_days_of_logs_and_figures_that_are_too_old(
     own_pool: asyncpg.Pool,
 ) -> None:
-    for table, days in (("device_log", 90), ("agent_metric", 30)):
+    for table, days in (
+        *(("device_log", 90), ("agent_metric", 30)),
+        *(("endpoint_health_history", 30), ("state_history", 30)),
+    ):
         kept, old = NOW - timedelta(days=days), NOW - timedelta(days=days + 1)
         async with own_pool.acquire() as conn:
             await ensure_partitions(conn, table, [kept, old])
