@@ -24,13 +24,7 @@ from models.mqtt_accounts import (
 )
 from models.mqtt_roles import MqttRole, roles_of_accounts, set_roles
 from models.unit_of_work import Work, database_errors, unit_of_work
-from resolvers.broker_reach import (
-    check_account,
-    check_room,
-    check_superuser,
-    checked_username,
-    findable,
-)
+from resolvers.broker_reach import Reach, checked_username, findable
 
 DESCRIPTION_CHARS_MAX: Final = 500
 ROLES_MAX: Final = 20
@@ -139,7 +133,7 @@ async def create_account(ctx: Context, username: str, values: AccountChanges) ->
             await account.save()
         await _reach(ctx, account, roles)
         await set_roles(ctx.tenant_id, account.id, [role.id for role in roles])
-        await check_room(ctx)
+        await Reach(ctx).check_room()
         after = {**columns, "roles": [role.name for role in roles]}
         _note(work, AuditType.MQTT_USER_CREATED, username, after=after)
     return ChangedAccount(account, None if values.password else password)
@@ -158,7 +152,7 @@ async def update_account(ctx: Context, key: AccountKey, changes: AccountChanges)
         roles = None if changes.roles is None else await _roles(ctx, changes.roles)
         await _reach(ctx, account, roles or ())
         if changes.is_superuser:
-            await check_superuser(ctx)
+            await Reach(ctx).check_superuser()
         before: dict[str, object] = {name: getattr(account, name) for name in wanted}
         after = dict(wanted)
         account.update_from_dict(wanted)
@@ -171,7 +165,7 @@ async def update_account(ctx: Context, key: AccountKey, changes: AccountChanges)
             before["roles"], after["roles"] = [r.name for r in held], [r.name for r in roles]
             if before["roles"] != after["roles"]:
                 await set_roles(ctx.tenant_id, account.id, [role.id for role in roles])
-                await check_room(ctx)
+                await Reach(ctx).check_room()
         if before != after:
             account.updated_at = ctx.clock.now()
             await account.save(update_fields=[*wanted, "password_hash", "updated_at"])
@@ -203,7 +197,7 @@ async def _locked(ctx: Context, key: AccountKey) -> MqttAccount:
 
 
 async def _reach(ctx: Context, account: MqttAccount, roles: Sequence[MqttRole]) -> None:
-    await check_account(ctx, account, [role.id for role in roles])
+    await Reach(ctx).check_account(account, [role.id for role in roles])
 
 
 async def _roles(ctx: Context, names: Sequence[str]) -> list[MqttRole]:

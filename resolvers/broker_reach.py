@@ -70,62 +70,71 @@ def check_access(access: int) -> None:
         )
 
 
-async def check_topic(ctx: Context, topic: str, access: int) -> None:
-    """Raise InvalidInput for what can be no line, Forbidden for topics beyond the tenant's own.
+class Reach:
+    """What the caller may do at the broker that all tenants share."""
 
-    The installation's owner may name any topic but those that control the broker.
-    """
-    check_access(access)
-    AclRule(topic, read=bool(access & READ), write=bool(access & WRITE))
-    await check_topics(ctx, [topic])
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
 
+    async def check_topic(self, topic: str, access: int) -> None:
+        """Raise InvalidInput for what can be no line, Forbidden for topics beyond the tenant's own.
 
-async def check_topics(ctx: Context, topics: Iterable[str]) -> None:
-    """Raise Forbidden for topics beyond the tenant's own, unless by the installation's owner."""
-    prefix = f"i/{encode_id(str((await get_tenant(ctx.tenant_id)).uuid))}/"
-    beyond = next((topic for topic in topics if not topic.startswith(prefix)), None)
-    if beyond is None or await is_installation_owner(ctx):
-        return
-    raise Forbidden(f"Your topics begin with {prefix}; {beyond[:100]!r} does not", field="topic")
+        The installation's owner may name any topic but those that control the broker.
+        """
+        check_access(access)
+        AclRule(topic, read=bool(access & READ), write=bool(access & WRITE))
+        await self.check_topics([topic])
 
+    async def check_topics(self, topics: Iterable[str]) -> None:
+        """Raise Forbidden for topics beyond the tenant's own, unless by the installation's owner."""
+        prefix = f"i/{encode_id(str((await get_tenant(self._ctx.tenant_id)).uuid))}/"
+        beyond = next((topic for topic in topics if not topic.startswith(prefix)), None)
+        if beyond is None or await self.is_installation_owner():
+            return
+        raise Forbidden(
+            f"Your topics begin with {prefix}; {beyond[:100]!r} does not", field="topic"
+        )
 
-async def check_superuser(ctx: Context) -> None:
-    """Raise Forbidden unless the caller may make and change accounts that may do everything."""
-    if not await is_installation_owner(ctx):
-        raise Forbidden("Only the installation's owner may do this to superusers of the broker")
+    async def check_superuser(self) -> None:
+        """Raise Forbidden unless the caller may make and change accounts that may do everything."""
+        if not await self.is_installation_owner():
+            raise Forbidden("Only the installation's owner may do this to superusers of the broker")
 
+    async def check_account(
+        self, account: MqttAccount, role_ids: Sequence[int] | None = None
+    ) -> None:
+        """Raise unless the caller may change this account, and may give it these roles.
 
-async def check_account(
-    ctx: Context, account: MqttAccount, role_ids: Sequence[int] | None = None
-) -> None:
-    """Raise unless the caller may change this account, and may give it these roles.
+        Whoever sets the password of an account can do all that it may: only the installation's owner
+        changes one that reaches beyond its tenant.
+        """
+        check_kind(account)
+        if account.is_superuser:
+            await self.check_superuser()
+        held = await roles_of_accounts(self._ctx.tenant_id, [account.id])
+        ids = {role.id for role in held.get(account.id, ())} | {*(role_ids or ())}
+        await self.check_topics(await topics_of(self._ctx.tenant_id, account.id, sorted(ids)))
 
-    Whoever sets the password of an account can do all that it may: only the installation's owner
-    changes one that reaches beyond its tenant.
-    """
-    check_kind(account)
-    if account.is_superuser:
-        await check_superuser(ctx)
-    held = await roles_of_accounts(ctx.tenant_id, [account.id])
-    ids = {role.id for role in held.get(account.id, ())} | {*(role_ids or ())}
-    await check_topics(ctx, await topics_of(ctx.tenant_id, account.id, sorted(ids)))
+    async def check_room(self) -> None:
+        """Raise LimitReached when the tenant has more accounts of people, or lines, than it may."""
+        accounts = await MqttAccount.of(self._ctx.tenant_id, agent_id=None).count()
+        granted = await count_granted(self._ctx.tenant_id)
+        for what, used, limit in (
+            ("accounts of people", accounts, ACCOUNTS_MAX),
+            (
+                "ACL lines, those of a role counted for each account that has it",
+                granted,
+                GRANTED_MAX,
+            ),
+        ):
+            if used > limit:
+                raise LimitReached(
+                    f"A tenant has at most {limit:,} {what}", limit=limit, used=used - 1
+                )
 
-
-async def check_room(ctx: Context) -> None:
-    """Raise LimitReached when the tenant has more accounts of people, or lines, than it may."""
-    accounts = await MqttAccount.of(ctx.tenant_id, agent_id=None).count()
-    granted = await count_granted(ctx.tenant_id)
-    for what, used, limit in (
-        ("accounts of people", accounts, ACCOUNTS_MAX),
-        ("ACL lines, those of a role counted for each account that has it", granted, GRANTED_MAX),
-    ):
-        if used > limit:
-            raise LimitReached(f"A tenant has at most {limit:,} {what}", limit=limit, used=used - 1)
-
-
-async def is_installation_owner(ctx: Context) -> bool:
-    """Whether the caller runs the installation: as an owner of its first tenant."""
-    if not holds(ctx.caller, Permission.TENANT_MANAGE):
-        return False
-    first = await first_tenant()
-    return first is not None and first.id == ctx.tenant_id
+    async def is_installation_owner(self) -> bool:
+        """Whether the caller runs the installation: as an owner of its first tenant."""
+        if not holds(self._ctx.caller, Permission.TENANT_MANAGE):
+            return False
+        first = await first_tenant()
+        return first is not None and first.id == self._ctx.tenant_id

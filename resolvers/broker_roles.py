@@ -25,14 +25,7 @@ from models.mqtt_roles import (
 )
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.broker_accounts import DESCRIPTION_CHARS_MAX, AccountKey
-from resolvers.broker_reach import (
-    NAME_CHARS_MAX,
-    check_account,
-    check_room,
-    check_topic,
-    check_topics,
-    findable,
-)
+from resolvers.broker_reach import NAME_CHARS_MAX, Reach, findable
 
 LINES_MAX: Final = 200
 """Lines of one account or role, so that all of them can be shown with it."""
@@ -186,8 +179,8 @@ async def create_line(
     owner, and LimitReached for an owner that has 200 lines, or a tenant that has 20,000.
     """
     columns = LineChanges(topic, access, priority).columns()
-    await check_topic(ctx, topic, access)
     async with unit_of_work(ctx) as work:
+        await Reach(ctx).check_topic(topic, access)
         owned = await _held(ctx, owner)
         used = await MqttAcl.of(ctx.tenant_id, **owned).count()
         if used >= LINES_MAX:
@@ -195,7 +188,7 @@ async def create_line(
         values = {"tenant_id": ctx.tenant_id, "created_at": ctx.clock.now(), **owned, **columns}
         line = MqttAcl(**values)
         await line.save()
-        await check_room(ctx)
+        await Reach(ctx).check_room()
         _note_line(work, line, None, columns)
     return line
 
@@ -208,7 +201,7 @@ async def update_line(ctx: Context, line_id: int, changes: LineChanges) -> MqttA
         line = await _locked_line(ctx, line_id)
         before = {column: getattr(line, column) for column in wanted}
         line.update_from_dict(wanted)
-        await check_topic(ctx, line.topic, line.access)
+        await Reach(ctx).check_topic(line.topic, line.access)
         if before != wanted:
             await line.save(update_fields=[*wanted])
             _note_line(work, line, before, wanted)
@@ -260,7 +253,7 @@ async def _held(ctx: Context, owner: LineOwner) -> dict[str, int]:
     )
     if account is None:
         raise NotFound(MqttAccount.noun, owned["account_id"])
-    await check_account(ctx, account)
+    await Reach(ctx).check_account(account)
     return owned
 
 
@@ -268,7 +261,7 @@ async def _locked_role(ctx: Context, name: str) -> MqttRole:
     role = await MqttRole.of(ctx.tenant_id, name=findable(name)).select_for_update().first()
     if role is None:
         raise NotFound(MqttRole.noun, name)
-    await check_topics(ctx, await topics_of(ctx.tenant_id, None, [role.id]))
+    await Reach(ctx).check_topics(await topics_of(ctx.tenant_id, None, [role.id]))
     return role
 
 
@@ -278,10 +271,10 @@ async def _locked_line(ctx: Context, line_id: int) -> MqttAcl:
     line = await found.first() if found else None
     if line is None:
         raise NotFound(MqttAcl.noun, line_id)
-    await check_topics(ctx, [line.topic])
+    await Reach(ctx).check_topics([line.topic])
     if line.account_id is not None:
         account = await MqttAccount.find_row(ctx.tenant_id, id=line.account_id)
-        await check_account(ctx, account)
+        await Reach(ctx).check_account(account)
     return line
 
 

@@ -272,6 +272,7 @@ async def test_who_sets_a_password_reaches_no_further_than_before(mine: Context)
             broker_accounts.update_account(admin, named(plain), AccountChanges(roles=[role])),
             make(admin, roles=[role]),
             broker_roles.update_line(admin, line.id, broker_roles.LineChanges(access=3)),
+            broker_roles.delete_line(admin, line.id),
             broker_roles.delete_role(admin, role),
         ]
         for attempt in attempts:
