@@ -139,7 +139,7 @@ class Sensor:
 
     @strawberry.field(
         description="Devices that the agent found behind it.",
-        directives=[requires("current_states.list_current_states"), list_size(10)],
+        directives=[requires("current_states.list_current_states"), list_size(1)],
     )
     async def children(self, row: Parent[rows.Endpoint], info: Info) -> list[SensorDevice]:
         """Return the devices; one query for all sensors of a list."""
