@@ -16,6 +16,8 @@ from resolvers import (
     agents,
     api_keys,
     auth,
+    broker_accounts,
+    broker_roles,
     current_states,
     device_callers,
     device_logs,
@@ -99,6 +101,12 @@ CALLS: dict[str, Call] = {
     "create_api_key": lambda me: api_keys.create_api_key(owner(me), "k"),
     "caller_from_api_key": lambda me: api_keys.caller_from_api_key(nobody(me), f"fg_{'x' * 43}"),
     "create_tenant": lambda me: tenants.create_tenant(system(me), "t", owner_email="a@b.c"),
+    "create_account": lambda me: broker_accounts.create_account(
+        owner(me), "historian", broker_accounts.AccountChanges()
+    ),
+    "create_line": lambda me: broker_roles.create_line(
+        owner(me), broker_roles.LineOwner(role="readers"), "i/x", 1
+    ),
     "list_broker_accounts": lambda me: mqtt_accounts.list_broker_accounts(system(me)),
 }
 
