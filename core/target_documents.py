@@ -72,7 +72,10 @@ def update_problems(before: dict[str, Any], after: dict[str, Any]) -> list[Probl
     """
     known, wanted = _section(before, "agent"), _section(after, "agent")
     return [
-        (f"config.agent.{name}", "an agent is updated with updateAgent, not by its configuration")
+        (
+            f"config.agent.{name}",
+            "an agent is updated with requestAgentUpdate, not by its configuration",
+        )
         for name, value in wanted.items()
         if _UPDATE_MEMBERS.fullmatch(name) and known.get(name) != value
     ]

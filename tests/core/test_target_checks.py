@@ -197,7 +197,7 @@ def test_an_update_is_no_matter_of_the_configuration_unless_nothing_changes() ->
     wanted = {"agent": {"version": "1.0.2", "update_force": True}}
     ((path, reason),) = update_problems(live, wanted)
     assert path == "config.agent.version"
-    assert "updateAgent" in reason
+    assert "requestAgentUpdate" in reason
     kept = keeping_update(live, {"agent": {"version": "0.9.0", "color": "blue"}, "a": 1})
     assert kept == {"agent": live["agent"] | {"color": "blue"}, "a": 1}
     assert keeping_update({}, {"agent": {"version": "0.9.0"}}) == {"agent": {}}

@@ -24,7 +24,7 @@ from models.database import DatabaseUrl
 from models.device_keys import DeviceKey
 from models.notifications import PostgresPubSub
 from models.target_states import TargetState
-from resolvers import register, target_states
+from resolvers import register, target_history, target_states
 from tests.fleetgraph.polling import Polling, polling, until
 from tests.resolvers.edge import system
 from tests.schema.test_statements import counted
@@ -140,6 +140,16 @@ class TestNeverStale:
             answer = await edge.poll(etag)
             assert (answer.status_code, answer.headers["etag"]) == (200, f'"{state.etag}"')
             etag = answer.headers["etag"]
+
+    async def test_a_document_that_comes_back_is_known_already(
+        self, ctx: Context, edge: Polling
+    ) -> None:
+        etag = await edge.warm()
+        await put(ctx, edge.agent, 1)
+        await target_history.roll_back_target_state(ctx, edge.agent.uuid, 2)
+        answers = [await edge.poll(etag) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [304, 304]
+        assert len(edge.memory) == 1
 
     async def test_what_was_read_before_a_change_is_not_remembered_after_it(
         self, ctx: Context, edge: Polling, monkeypatch: pytest.MonkeyPatch

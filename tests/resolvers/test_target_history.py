@@ -159,7 +159,7 @@ class TestRollback:
                 await change_target_state(ctx, work, row, lambda _, d=document: d)  # type: ignore[misc]  # a default
         state = await target_history.roll_back_target_state(ctx, agent.uuid, 2)
         assert state.config == {"agent": {"version": "1.0.2"}}
-        with pytest.raises(InvalidInput, match="updateAgent"):
+        with pytest.raises(InvalidInput, match="requestAgentUpdate"):
             await put(ctx, agent, 1, config={"agent": {"version": "1.0.3"}})
 
     async def test_refuses_versions_that_are_gone_or_not_expected(
@@ -223,7 +223,7 @@ class TestDrafts:
         with pytest.raises(InvalidInput):
             await target_drafts.save_target_draft(ctx, agent.uuid, apps={"x": {}}, config=None)
         config = {"agent": {"version": "9.9.9"}}
-        with pytest.raises(InvalidInput, match="updateAgent"):
+        with pytest.raises(InvalidInput, match="requestAgentUpdate"):
             await target_drafts.save_target_draft(ctx, agent.uuid, apps={}, config=config)
         with pytest.raises(PreconditionFailed):
             await target_drafts.save_target_draft(
