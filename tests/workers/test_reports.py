@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from core.context import Context
 from models.agents import Agent
 from models.connection import fetch
 from models.current_states import CurrentState
+from models.endpoint_health import health_of
 from tests.contracts.serving import Api, give_key
 from tests.factories import make_agent
 from tests.workers.plants import dead_letters, plant_of
@@ -24,6 +26,7 @@ Send = Callable[[bytes], Awaitable[int]]
 """Sends a report and returns the status as over HTTP; by MQTT 400 is a dead letter."""
 
 PATH = "/api/v1/device/state"
+RECORDED = Path(__file__).parents[1] / "fixtures" / "agent-traffic" / "mqtt.jsonl"
 CUT = b'"cut in an emoji: \\ud83d"'
 WHOLE = "cut in an emoji: \ufffd"
 
@@ -81,6 +84,22 @@ async def test_a_report_is_merged(agent: Agent, send: Send) -> None:
     assert (state.version, state.config) == (4, {"a": 1})
     assert (await Agent.find_row(agent.tenant_id, id=agent.id)).cpu_usage == 7
     assert await is_online(agent)
+
+
+async def test_the_recorded_reports_are_taken(agent: Agent, send: Send) -> None:
+    """Three reports of a real agent: after its start, with a new endpoint, after a restart."""
+    lines = [json.loads(line) for line in RECORDED.read_text().splitlines()]
+    bodies = [line["json"] for line in lines if line["topic"].endswith("/state")]
+    assert len(bodies) == 3
+    for body in bodies:
+        (told,) = body.values()
+        assert await send(keyed(agent, **told)) == 200
+    state = await CurrentState.find_row(agent.tenant_id, agent_id=agent.id)
+    (endpoint,) = await health_of(agent.tenant_id, [agent.id])
+    assert (state.version, state.config) == (1, told["config"]), "1 until it has polled"
+    assert (endpoint.name, endpoint.status, endpoint.connected) == ("plc_demo", "online", True)
+    assert endpoint.last_poll is not None
+    assert endpoint.last_poll.isoformat() == "2026-11-23T20:45:29.757000+00:00"
 
 
 async def test_it_may_come_without_its_uuid(agent: Agent, send: Send) -> None:
