@@ -299,3 +299,22 @@ async def test_the_login_ends_when_a_whole_document_leaves_the_sensor_out(
 async def accounts(ctx: Context, uuid: UUID) -> int:
     sql = "select count(*) as n from mqtt_account where tenant_id = $1 and endpoint_uuid = $2"
     return int((await fetch(sql, ctx.tenant_id, uuid))[0]["n"])
+
+
+async def test_no_secret_reaches_the_audit_log(ctx: Context, agent: Agent) -> None:
+    v2 = {"host": "switch.example", "version": "2c", "community": "s3cret-plant"}
+    point = {"name": "uptime", "oid": "1.3.6.1.2.1.1.3.0"}
+    await add(ctx, agent, protocol="snmp", connection=v2, data_points=[point])
+    changed = SensorValues(connection=v2 | {"community": "s3cret-other"})
+    await sensor_changes.update_sensor(ctx, agent.uuid, "press_plc", changed)
+    await sensor_changes.delete_sensor(ctx, agent.uuid, "press_plc", hard=True)
+    sql = "select event_type as type, details::text as text from audit_event where tenant_id = $1"
+    sql += " order by id"
+    rows = await fetch(sql, ctx.tenant_id)
+    assert [row["type"] for row in rows if row["type"].startswith("sensor")] == [
+        "sensor_created",
+        "sensor_updated",
+        "sensor_deleted",
+    ]
+    assert "switch.example" in str(rows)
+    assert "s3cret" not in str(rows)
