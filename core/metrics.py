@@ -65,6 +65,8 @@ BROKER_FIGURES = {
     )
 }
 """What the broker tells of itself, where the worker `broker-watch` runs; NaN for what it does not."""
+for _gauge in BROKER_FIGURES.values():
+    _gauge.set(float("nan"))
 
 LIVE_LISTENERS = Gauge("fleetgraph_live_listeners", "Streams of readings being followed.")
 REFUSALS_DROPPED = Counter(

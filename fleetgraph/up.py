@@ -152,6 +152,8 @@ class _Up:
         if not plan.is_embedded:
             return plan, external_driver(self._settings), f"{endpoint.host}:{endpoint.port}"
 
+        tls = embedded_tls(self._settings)
+
         async def start() -> EmbeddedBroker:
             accounts, _ = await list_accounts_of_broker(system, [plan.platform])
             return await start_broker(
@@ -160,7 +162,7 @@ class _Up:
                 port=endpoint.port,
                 accounts=accounts,
                 kind=self._settings.mqtt.broker,
-                tls=embedded_tls(self._settings),
+                tls=tls,
             )
 
         broker = _Broker(await start())
@@ -172,7 +174,8 @@ class _Up:
 
         self._guards.append(Guard("the broker", broker.wait, restart))
         found = replace(plan, endpoint=replace(endpoint, mqtt5=broker.current.mqtt5))
-        return found, broker, f"{broker.current.url}   {broker.current.summary}"
+        secured = f"; TLS on port {tls.port}" if tls else ""
+        return found, broker, f"{broker.current.url}   {broker.current.summary}{secured}"
 
     def _plant(self, api: str, key: str, agents: int) -> None:
         """Start the simulated plant as a process of its own, a client like any other."""
