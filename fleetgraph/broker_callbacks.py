@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ MANAGEMENT_PATH: Final = "/mosquitto-auth"
 INTERNAL_PATH: Final = "/internal/mqtt"
 SECRET_HEADER: Final = "x-broker-secret"  # noqa: S105  (its name)
 BODY_BYTES_MAX: Final = 128 * 1024
+WARNING_SECONDS: Final = 60.0
 _CREDENTIALS: Final = frozenset({b"authorization", b"x-device-api-key"})
 _EMQX_ACTIONS: Final = {"publish": WRITE, "subscribe": SUBSCRIBE}
 
@@ -58,6 +60,7 @@ class BrokerCallbacks:
         self._system = system
         self._known = known
         self._secret = None if secret is None else secret.encode()
+        self._quiet_until = 0.0
 
     def routes(self) -> list[Route]:
         """Return the routes, to stand before those of the REST API."""
@@ -111,16 +114,20 @@ class BrokerCallbacks:
     def _refusal(self, request: Request) -> str | None:
         """Return why this caller may not ask, if it may not."""
         if self._secret is None:
-            _log.warning(
-                "refused a broker's call-back %s: set FLEETGRAPH_MQTT_CALLBACK_SECRET to answer",
-                request.url.path,
-            )
+            self._warn("set FLEETGRAPH_MQTT_CALLBACK_SECRET to answer")
             return "call-backs are switched off"
         shown = request.headers.get(SECRET_HEADER) or request.query_params.get("secret") or ""
         if hmac.compare_digest(shown.encode(), self._secret):
             return None
-        _log.warning("refused a broker's call-back %s: wrong secret", request.url.path)
+        self._warn("wrong secret")
         return "the shared secret is missing or wrong"
+
+    def _warn(self, reason: str) -> None:
+        """Log a refusal, once a minute: anybody can bring it about."""
+        now = time.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + WARNING_SECONDS
+            _log.warning("refused a broker's call-back: %s", reason)
 
     async def _user(self, ctx: Context, values: Values) -> dict[str, object] | None:
         username, password = _text(values, "username"), _text(values, "password")

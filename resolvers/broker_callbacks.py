@@ -145,13 +145,13 @@ async def check_login(ctx: Context, known: KnownAccounts, username: str, passwor
     if not _is_name(username) or not _is_text(password):
         return False
     account = await known.find(ctx, username)
-    if account is None:
-        return False
     now = ctx.clock.now()
-    if known.has_proven(account, password, now):
+    if account is not None and known.has_proven(account, password, now):
         return True
-    await ctx.limits.hit(RateScope.AUTH, f"mqtt:{username}")
-    if not await asyncio.to_thread(verify_broker_password, password, account.password_hash):
+    await ctx.limits.hit(RateScope.AUTH, f"mqtt:{username}")  # unknown names answer alike
+    if account is None or not await asyncio.to_thread(
+        verify_broker_password, password, account.password_hash
+    ):
         return False
     known.note_proven(account, password, now)
     return True

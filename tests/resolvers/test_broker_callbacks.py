@@ -23,7 +23,7 @@ from resolvers.broker_callbacks import (
 )
 from resolvers.broker_roles import LineOwner
 from tests.doubles import ManualClock
-from tests.resolvers.broker_people import PASSWORD, another, make, named, topics
+from tests.resolvers.broker_people import PASSWORD, a_name, another, make, named, topics
 from tests.resolvers.edge import provision, system
 
 PLATFORM = BrokerAccount("fleetgraph", hash_broker_password("its own"), is_platform=True)
@@ -280,6 +280,17 @@ async def test_guessing_ends_soon_and_locks_nobody_out(
     known.forget()
     with pytest.raises(RateLimited):
         await check_login(broker, known, name, PASSWORD)
+
+
+async def test_guessing_does_not_tell_which_names_there_are(
+    mine: Context, broker: Context, known: KnownAccounts
+) -> None:
+    broker = replace(broker, limits=ThreeOfEach())
+    for name in (await make(mine), f"{a_name(mine)}-not"):
+        for number in range(3):
+            assert not await check_login(broker, known, name, f"guess {number}")
+        with pytest.raises(RateLimited):
+            await check_login(broker, known, name, "guess 4")
 
 
 async def test_remembers_no_more_than_it_may(
