@@ -28,7 +28,7 @@ class MqttSettings(Section):
         "fleetgraph-ingest",
         min_length=1,
         max_length=64,
-        description="Client id of ingest; must stay the same, the broker keeps its queue.",
+        description="How the client id of ingest begins; must stay the same, the broker keeps its queue.",
     )
     version: Literal["5", "3.1.1"] = Field("5", description="Protocol for a broker named by url.")
     ca_file: Path | None = Field(

@@ -264,6 +264,7 @@ async def _rest(ctx: Context, agent: Agent, spare: User, mark: str) -> None:
         "agent_id": agent.id,
         "agent_uuid": agent.uuid,
         "user_id": spare.id,
+        "kind": "rules_differ",  # of broker_drift: the one text that is an enum
     }
     for table in await tenant_rows.empty_tables(ctx.tenant_id):
         if table in WIDTHS:

@@ -299,6 +299,8 @@ async def test_an_old_copy_after_a_restart_is_told_and_never_served(
             await client.close()
         with pytest.raises(Unavailable):  # the stopped one leaves the files to the new one
             await agree_with_broker(system, broker, ACCOUNTS[:1])
+        with pytest.raises(Unavailable):
+            await broker.apply(ACCOUNTS)
         for _ in range(2):
             await agree_with_broker(system, again, ACCOUNTS[:1])
     finally:
