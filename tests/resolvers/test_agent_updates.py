@@ -115,9 +115,19 @@ async def test_a_declared_update_stands_in_the_target_state_until_it_is_over(at:
     assert await declared() is None  # by the message alone, unless asked
     wish = replace(WISH, is_declared=True, replaces=True)
     await request_agent_update(at, agent.uuid, wish)
+    wish = replace(wish, scheduled_at=at.clock.now() + timedelta(days=1))
+    await request_agent_update(at, agent.uuid, wish)
     found = await declared()
     assert isinstance(found, dict)
-    assert found["version"] == "1.0.600"
+    assert {"version", "update_scheduled_at"} < set(found)
+    await request_agent_update(at, agent.uuid, replace(wish, scheduled_at=None))
+    found = await declared()
+    assert isinstance(found, dict)
+    assert "update_scheduled_at" not in found
+    await request_agent_update(at, agent.uuid, replace(WISH, replaces=True))
+    assert await declared() is None
+    await request_agent_update(at, agent.uuid, wish)
+    assert await declared()
     await tell(at, agent, "update_completed")
     assert await declared() is None
 

@@ -83,6 +83,15 @@ async def retained(broker: EmbeddedBroker, topic: str) -> list[Message]:
         return [m for m in client.messages if m.payload != b"marker"]
 
 
+async def lose_everything(broker: MosquittoBroker) -> None:
+    """Stop the broker and take its store away, as a crash before the first save would."""
+    await broker.stop()
+    stores = list(broker._folder.glob("*.db"))
+    assert stores
+    for store in stores:
+        store.unlink()
+
+
 async def test_a_message_is_held_for_the_agent_until_it_is_taken_away(
     ctx: Context, endpoint: BrokerEndpoint, broker: EmbeddedBroker
 ) -> None:
@@ -138,16 +147,12 @@ async def test_a_broker_that_lost_everything_gets_everything_again(
     async with publishing(ctx, endpoint, "one"):
         await put(ctx, agent, b"kept", "target-state")
         await until(lambda: is_published(agent), "the mark")
-        await broker.stop()
-        for file in broker._data_dir.rglob("*.db"):
-            file.unlink()
+        await lose_everything(broker)
         await put(ctx, agent, b"newer", "target-state")
         await broker.start(ACCOUNTS, broker._data_dir.parent)
         await until(lambda: is_published(agent), "the mark")
         assert [message.payload for message in await retained(broker, topic)] == [b"newer"]
-        await broker.stop()
-        for file in broker._data_dir.rglob("*.db"):
-            file.unlink()
+        await lose_everything(broker)
         await broker.start(ACCOUNTS, broker._data_dir.parent)
 
         async def is_back() -> bool:
