@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 MASK: Final = "***"
@@ -43,6 +44,7 @@ _PAIR_NAMES: Final = ("name", "Name")
 _PAIR_VALUES: Final = ("value", "Value")
 
 
+@lru_cache(4_096)  # names of members, which come again and again
 def names_secret(name: str) -> bool:
     """Whether what stands under `name` is to be kept from readers."""
     words = [word.lower() for word in _WORD.findall(name)]

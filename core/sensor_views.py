@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,25 +14,25 @@ from core.sensors import points_of, spelt
 Health = TypeVar("Health", bound=ReportedHealth)
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """An endpoint's members; `poll_interval` in ms."""
-
-    poll_interval: int | None
-    connection: object
-    data_points: object
-    metadata: object
-
-
-def shown(entry: Mapping[str, Any]) -> Shown:
-    """Return an endpoint of a target state without its secrets."""
+def poll_interval(entry: Mapping[str, Any]) -> int | None:
+    """Return how often an endpoint is read, in ms."""
     interval = spelt(entry, POLL_SPELLINGS)
-    return Shown(
-        poll_interval=interval if isinstance(interval, int) else None,
-        connection=masked(entry.get("connection") or {}),
-        data_points=masked(points_of(entry)),
-        metadata=masked(entry.get("metadata") or {}),
-    )
+    return interval if isinstance(interval, int) else None
+
+
+def connection(entry: Mapping[str, Any]) -> object:
+    """Return how an endpoint is reached, without secrets."""
+    return masked(entry.get("connection") or {})
+
+
+def data_points(entry: Mapping[str, Any]) -> object:
+    """Return what is read of an endpoint, without secrets."""
+    return masked(points_of(entry))
+
+
+def metadata(entry: Mapping[str, Any]) -> object:
+    """Return what people noted of an endpoint, without secrets."""
+    return masked(entry.get("metadata") or {})
 
 
 def health_of(name: str, health: Sequence[Health]) -> Health | None:

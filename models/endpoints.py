@@ -197,13 +197,15 @@ async def progress_of(tenant_id: int, agent_id: int) -> list[Progress]:
 
 
 async def entries_and_reported(
-    tenant_id: int, agent_id: int
+    tenant_id: int, agent_id: int, uuids: Sequence[UUID]
 ) -> tuple[dict[UUID, dict[str, Any]], dict[str, Any] | None]:
-    """Return what an agent's endpoints should be, by uuid, and the configuration it last showed."""
+    """Return what these endpoints should be, by uuid, and the configuration last shown."""
     rows = await fetch(
-        "select uuid, entry from endpoint where tenant_id = $1 and agent_id = $2",
+        "select uuid, entry from endpoint"
+        " where tenant_id = $1 and agent_id = $2 and uuid = any($3::uuid[])",
         tenant_id,
         agent_id,
+        list(uuids),
     )
     shown = await fetch(
         "select jsonb_build_object('endpoints', config -> 'endpoints') as config"

@@ -60,14 +60,17 @@ async def note_report(ctx: Context, work: Work, agent_id: int, report: StateRepo
 
     Costs one statement while the report has no configuration and nothing is on its way.
     """
-    progress = await progress_of(ctx.tenant_id, agent_id)
     health = report.endpoints_health or {}
     shows_endpoints = report.config is not None and "endpoints" in report.config
-    if not progress or not (
-        shows_endpoints or any(_is_open(each, health.get(each.name)) for each in progress)
-    ):
+    progress = [
+        each
+        for each in await progress_of(ctx.tenant_id, agent_id)
+        if shows_endpoints or _is_open(each, health.get(each.name))
+    ]
+    if not progress:
         return
-    entries, config = await entries_and_reported(ctx.tenant_id, agent_id)
+    uuids = [each.uuid for each in progress]
+    entries, config = await entries_and_reported(ctx.tenant_id, agent_id, uuids)
     if config is None or not isinstance(config.get("endpoints"), list):
         return
     moved, gone = _moves(progress, entries, config, health, report.version or 0)

@@ -10,8 +10,8 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
+from core import sensor_views as views
 from core import sensors as rules
-from core.sensor_views import shown
 from models.endpoint_health import HealthRecord
 from resolvers import sensor_history
 from resolvers.sensor_history import AdapterHistory as History
@@ -86,17 +86,17 @@ class SensorStatusRow:
     @strawberry.field(description="In milliseconds; null leaves it to the agent.")
     def poll_interval(self, it: Parent[SensorStanding]) -> int | None:
         """Return how often it is read."""
-        return shown(it.sensor.entry).poll_interval
+        return views.poll_interval(it.sensor.entry)
 
     @strawberry.field(description="Secrets are masked.")
     def connection(self, it: Parent[SensorStanding]) -> Json:
         """Return how it is reached."""
-        return Json(shown(it.sensor.entry).connection)
+        return Json(views.connection(it.sensor.entry))
 
     @strawberry.field
     def data_points(self, it: Parent[SensorStanding]) -> Json:
         """Return what is read."""
-        return Json(shown(it.sensor.entry).data_points)
+        return Json(views.data_points(it.sensor.entry))
 
     @strawberry.field(description="When its health was reported; before that, when it was changed.")
     def last_updated(self, it: Parent[SensorStanding]) -> datetime | None:

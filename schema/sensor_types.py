@@ -9,8 +9,8 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
+from core import sensor_views as views
 from core import sensors as rules
-from core.sensor_views import health_of, last_telemetry, shown
 from models import endpoints as rows
 from models.endpoint_health import EndpointHealth
 from schema.context import Info
@@ -101,22 +101,22 @@ class Sensor:
     @strawberry.field(description="In milliseconds; null leaves it to the agent.")
     def poll_interval(self, row: Parent[rows.Endpoint]) -> int | None:
         """Return how often it is read."""
-        return shown(row.entry).poll_interval
+        return views.poll_interval(row.entry)
 
     @strawberry.field
     def connection(self, row: Parent[rows.Endpoint]) -> Json:
         """Return how it is reached, without secrets."""
-        return Json(shown(row.entry).connection)
+        return Json(views.connection(row.entry))
 
     @strawberry.field(description="An array, however it is spelt in the target state.")
     def data_points(self, row: Parent[rows.Endpoint]) -> Json:
         """Return what is read."""
-        return Json(shown(row.entry).data_points)
+        return Json(views.data_points(row.entry))
 
     @strawberry.field
     def metadata(self, row: Parent[rows.Endpoint]) -> Json:
         """Return what people noted."""
-        return Json(shown(row.entry).metadata)
+        return Json(views.metadata(row.entry))
 
     @strawberry.field(
         graphql_type=SensorHealth | None,
@@ -126,7 +126,7 @@ class Sensor:
     async def health(self, row: Parent[rows.Endpoint], info: Info) -> EndpointHealth | None:
         """Return the health; one query for all sensors of a list."""
         reported = await info.context.loaders.endpoint_health.load(row.agent_id)
-        return health_of(row.name, reported)
+        return views.health_of(row.name, reported)
 
     @strawberry.field(
         description="When its newest reading was made.",
@@ -135,7 +135,7 @@ class Sensor:
     async def last_telemetry_at(self, row: Parent[rows.Endpoint], info: Info) -> datetime | None:
         """Return the moment; one query for all sensors of a list."""
         times = await info.context.loaders.sensors.last_telemetry.load(row.agent_id)
-        return last_telemetry(row.uuid, row.name, times)
+        return views.last_telemetry(row.uuid, row.name, times)
 
     @strawberry.field(
         description="Devices that the agent found behind it.",

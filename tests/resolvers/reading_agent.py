@@ -1,4 +1,4 @@
-"""An agent that keeps endpoints by the rules of a real one: what it polls, keeps and reports."""
+"""An agent that keeps endpoints by the simulator's rules: what it polls, keeps and reports."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import json
 from typing import Any
 
 from core.context import Context
+from fleetgraph.simulator.target import Target
 from models.agents import Agent
 from resolvers import current_states, target_states
 from tests.resolvers.edge import as_agent
 
 
 class ReadingAgent:
-    """Applies what it polls: a list that is not empty replaces its own, an empty one does not."""
+    """Takes over what it polls as a simulated agent does, and reports what it then has."""
 
     def __init__(self, ctx: Context, agent: Agent) -> None:
         self.me = as_agent(ctx, agent)
         self.agent = agent
         self.version = 1
         self.endpoints: dict[str, dict[str, Any]] = {}
+        self.warnings: list[str] = []
+        self._target = Target(self.warnings.append)
         self.refused: set[str] = set()  # names of endpoints that it does not take over
         self._told: list[dict[str, Any]] | None = None
 
@@ -30,13 +33,13 @@ class ReadingAgent:
     async def poll(self) -> None:
         state = await target_states.poll_target_state(self.me, self.agent.uuid)
         target = state.document[str(self.agent.uuid)]
-        self.version = target["version"]
-        if wanted := target["config"].get("endpoints"):
-            self.endpoints = {
-                e["uuid"]: e
-                for e in wanted
-                if e["name"] not in self.refused and "slaveRange" not in e["connection"]
-            }
+        self._target.apply(target)
+        self.version = self._target.version
+        self.endpoints = {
+            uuid: e
+            for uuid, e in self._target.endpoints.items()
+            if e["name"] not in self.refused and "slaveRange" not in e["connection"]
+        }
 
     def shown(self) -> list[dict[str, Any]]:
         """Return the endpoints in the form of reports."""
