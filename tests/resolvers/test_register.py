@@ -98,6 +98,7 @@ class TestActivity:
         edge, agent = await provision(ctx)
         await agents.mark_seen(await caller_of(ctx, edge), [agent.id])
         assert await may_log_in(ctx, agent)
+        told = len(published(ctx, AccessChanged))
         row = await register.set_agent_active(ctx, agent.uuid, False)
         assert not row.is_active
         assert not row.is_online
@@ -107,7 +108,9 @@ class TestActivity:
         waiting = await agents.list_session_drops(system(ctx), 500)
         assert agent.id in {drop.agent_id for drop in waiting}
         await agents.clear_session_drops(system(ctx), [agent.id])
-        assert published(ctx, AccessChanged) == [AccessChanged(ctx.tenant_id, agent_id=agent.id)]
+        assert published(ctx, AccessChanged)[told:] == [
+            AccessChanged(ctx.tenant_id, agent_id=agent.id)
+        ]
         assert len(await recorded(ctx, AuditType.DEVICE_DEACTIVATED)) == 1
 
     async def test_a_repeat_tells_nothing_twice(self, ctx: Context) -> None:
