@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import partial
 
 from core.broker_figures import SYS_FILTER
+from core.context import Context
 from core.gateways import BrokerDriver
 from core.mqtt_topics import SUBSCRIPTIONS
 from fleetgraph.brokers import BrokerPlan
 from fleetgraph.services import Services
 from resolvers.agents import sweep_offline
+from resolvers.device_logs import purge_logs
 from resolvers.sessions import purge_ended_sessions
 from resolvers.update_progress import sweep_agent_updates
 from workers import audit_chain, mail, retention, sessions
@@ -97,7 +99,13 @@ def make_workers(
         "liveness": Periodic(
             "agent-updates", LIVENESS_SECONDS, partial(sweep_agent_updates, system)
         ),
-        "retention": Periodic("purge", PURGE_SECONDS, partial(purge_ended_sessions, system)),
+        "retention": Periodic("purge", PURGE_SECONDS, partial(_purge, system)),
     }
     found = [make() for name, make in makers.items() if name in wanted]
     return found + [worker for name, worker in beside.items() if name in wanted]
+
+
+async def _purge(system: Context) -> None:
+    """Delete what nobody asks about any more."""
+    await purge_ended_sessions(system)
+    await purge_logs(system)

@@ -16,6 +16,9 @@ from rest_compat.endpoints import Answering, Endpoint, Envelope, ErrorTitle, Inp
 from rest_compat.labels import as_called
 
 PROBLEM_JSON: Final = "application/problem+json"
+RETRY_SECONDS: Final = 5
+"""When to come back to what is not available; a restart takes about that long."""
+
 _RATE_LIMIT: Final = ("RateLimit", "X-RateLimit")
 TRANSIENT: Final = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL, ErrorCode.RATE_LIMITED})
 
@@ -147,9 +150,13 @@ def rate_headers(state: RateState | None) -> dict[str, str]:
 
 def _headers(error: AppError, kind: Kind) -> dict[str, str]:
     headers = {}
-    seconds = error.facts.get("retry_after_seconds")
+    usual = RETRY_SECONDS if kind.status == 503 else None
+    seconds = error.facts.get("retry_after_seconds", usual)
     if isinstance(seconds, int):
         headers["Retry-After"] = str(max(0, seconds))
+    accepted = error.facts.get("accepted")
+    if kind.status == 415 and isinstance(accepted, list):
+        headers["Accept-Encoding"] = ", ".join(accepted)
     if kind.status == 401:
         challenge = error.facts.get("www_authenticate")
         headers["WWW-Authenticate"] = challenge if isinstance(challenge, str) else "Bearer"

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.contracts.field_cases_broker import BROKER_ACCOUNTS, MORE_BROKER_ACCOUNTS
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
+from tests.contracts.field_cases_logs import LOGS
 from tests.contracts.field_cases_sensors import MORE_SENSORS, SENSORS
 from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
 from tests.contracts.field_cases_updates import UPDATES
@@ -202,6 +203,7 @@ FIELDS: dict[str, Arguments] = {
     **SENSORS,
     **KEYS,
     **UPDATES,
+    **LOGS,
     **TARGET_STATES,
 }
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.logs import MESSAGE_CHARS_MAX, LogLine, parse_log_lines
+from core.logs import LINE_BYTES_MAX, LINES_MAX, MESSAGE_CHARS_MAX, LogLine, parse_log_lines
 
 NOW_US = 1_772_359_600_000_000
 TRAFFIC = Path(__file__).parents[1] / "fixtures" / "agent-traffic"
@@ -104,3 +104,36 @@ def test_recorded_uploads_are_read_whole() -> None:
 def test_no_body_raises(body: bytes) -> None:
     parse_log_lines(body, NOW_US)
     parse_log_lines(b"[" + body, NOW_US)
+
+
+def test_a_line_that_is_too_long_is_skipped_and_its_neighbours_are_not() -> None:
+    long = msgspec.json.encode({"message": "x" * LINE_BYTES_MAX})
+    for body in (
+        b'{"message":"a"}\n' + long + b'\n{"message":"b"}',
+        b'[{"message":"a"},' + long + b',{"message":"b"}]',
+    ):
+        parsed = parse_log_lines(body, NOW_US)
+        assert ([line.message for line in parsed.lines], parsed.skipped) == (["a", "b"], 1)
+
+
+def test_lines_behind_the_limit_are_counted_as_skipped() -> None:
+    parsed = parse_log_lines(b'{"message":"m"}\n' * (LINES_MAX + 3), NOW_US)
+    assert (len(parsed.lines), parsed.skipped) == (LINES_MAX, 3)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [b'[{"message":"a"},{"mess', b'[{"message":"a"},', b'[{"message":"a"}]x', b'[{"message":"a"}'],
+)
+def test_an_array_that_is_cut_off_keeps_its_start(cut: bytes) -> None:
+    assert [line.message for line in parse_log_lines(cut, NOW_US).lines] == ["a"]
+
+
+def test_an_array_of_lists_without_end_is_one_bad_line() -> None:
+    assert parse_log_lines(b"[" * 100_000, NOW_US).skipped == 1
+
+
+def test_lines_are_timed_only_when_all_of_them_are() -> None:
+    timed, untimed = b'{"message":"a","timestamp":1772359524000}\n', b'{"message":"b"}\n'
+    assert parse_log_lines(timed * 2, NOW_US).are_timed
+    assert not parse_log_lines(timed + untimed, NOW_US).are_timed

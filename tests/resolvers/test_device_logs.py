@@ -1,24 +1,32 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
+from contextvars import copy_context
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
+from tortoise.transactions import in_transaction
 
 from core.clock import micros
 from core.context import Context
 from core.errors import NotFound, PayloadTooLarge
+from core.events import LogsArrived, logs_topic
 from core.policy import Policy
 from models.agent_events import LogBatch
 from models.agents import Agent
 from models.connection import fetch
+from models.log_batches import append_log_batch, open_log_days
 from resolvers import device_logs
 from tests.factories import make_agent
 from tests.resolvers.edge import as_agent
+from tests.tools import until
 
 RECORDED = Path(__file__).parent.parent / "fixtures/agent-traffic/http.jsonl"
 
@@ -95,7 +103,7 @@ async def test_the_same_id_of_another_agent_is_another_batch(ctx: Context, agent
 
 
 @pytest.mark.parametrize("batch_id", [None, ""])
-async def test_without_an_id_each_upload_is_stored(
+async def test_without_an_id_lines_without_times_are_stored_each_time(
     ctx: Context, agent: Agent, batch_id: str | None
 ) -> None:
     for _ in range(2):
@@ -104,7 +112,88 @@ async def test_without_an_id_each_upload_is_stored(
     assert len(await stored(agent)) == 2
 
 
-@pytest.mark.parametrize("batch_id", ["x" * 5_000, "a\x00b", "ü"])
+async def test_without_an_id_the_same_lines_with_the_same_times_are_a_repeat(
+    ctx: Context, agent: Agent
+) -> None:
+    now_ms = micros(ctx.clock.now()) // 1000
+    body = lines({"message": "x", "timestamp": now_ms})
+    assert not (await upload(ctx, agent, body, None)).duplicate
+    assert (await upload(ctx, agent, body, None)).duplicate
+    assert not (await upload(ctx, agent, body + lines({"message": "y"}), None)).duplicate
+    assert len(await stored(agent)) == 3
+
+
+async def test_another_content_under_a_known_id_is_stored_as_its_own(
+    ctx: Context, agent: Agent
+) -> None:
+    for message in ("before the counter began anew", "afterwards"):
+        receipt = await upload(ctx, agent, lines({"message": message}))
+        assert receipt == device_logs.LogReceipt("b-1", True, False, 1, 0)
+    assert (await upload(ctx, agent, lines({"message": "afterwards"}))).duplicate
+    assert len(await stored(agent)) == 2
+
+
+async def test_a_retry_waits_for_the_attempt_that_is_under_way(ctx: Context, agent: Agent) -> None:
+    body = lines({"message": "once"})
+    row = (ctx.clock.now(), "info", "", "first attempt", False, False, "{}")
+    digest = hashlib.blake2b(body, digest_size=16).digest()
+    await open_log_days([row[0]], row[0])
+    outside = copy_context()  # another connection for the retry
+    async with in_transaction("default"):
+        first = (agent.tenant_id, agent.id, "b-1", digest, [row], row[0])
+        assert (await append_log_batch(*first)).is_new
+        retry = asyncio.create_task(upload(ctx, agent, body), context=outside)
+        await until(_is_waiting, "the retry waits")
+        assert not retry.done()
+    assert await retry == device_logs.LogReceipt("b-1", True, True, 1, 0)
+    assert [line["message"] for line in await stored(agent)] == ["first attempt"]
+
+
+async def _is_waiting() -> bool:
+    (row,) = await fetch(
+        "select exists(select from pg_locks where locktype = 'advisory' and not granted) as found"
+    )
+    return bool(row["found"])
+
+
+async def test_the_ids_of_a_batch_are_its_own_whatever_comes_at_the_same_time(
+    ctx: Context, agent: Agent
+) -> None:
+    bodies = [lines(*({"message": f"{n}"} for _ in range(20))) for n in range(6)]
+    async with ctx.bus.subscribe(logs_topic(ctx.tenant_id)) as events:
+        await asyncio.gather(*(upload(ctx, agent, body, f"{body!r}") for body in bodies))
+        async with asyncio.timeout(10):
+            heard = [await anext(events) for _ in bodies]
+    ids: dict[str, list[int]] = {message: [] for message in map(str, range(6))}
+    for row in await stored(agent):
+        ids[row["message"]].append(row["id"])
+    assert {(min(each), max(each)) for each in ids.values()} == {
+        (event.first_id, event.last_id) for event in heard if isinstance(event, LogsArrived)
+    }
+    spans = sorted((min(each), max(each)) for each in ids.values())
+    assert all(last < first for (_, last), (first, _) in pairwise(spans))
+
+
+async def test_a_clock_a_day_off_and_batches_that_overtake_lose_nothing(
+    ctx: Context, agent: Agent
+) -> None:
+    now = ctx.clock.now()
+    for batch_id, hours in (("late", 23), ("early", -30), ("middle", 0)):
+        at = micros(now + timedelta(hours=hours)) // 1000
+        body = lines({"message": batch_id, "timestamp": at})
+        assert (await upload(ctx, agent, body, batch_id)).received == 1
+    assert [row["message"] for row in await stored(agent)] == ["early", "middle", "late"]
+
+
+async def test_a_retry_is_counted(ctx: Context, agent: Agent) -> None:
+    before = REGISTRY.get_sample_value("fleetgraph_log_retries_total") or 0
+    for attempt in (None, 1, 2):
+        body = lines({"message": f"{attempt}"})
+        await device_logs.upload_logs(as_agent(ctx, agent), agent.uuid, "b", body, attempt)
+    assert REGISTRY.get_sample_value("fleetgraph_log_retries_total") == before + 1
+
+
+@pytest.mark.parametrize("batch_id", ["x" * 5_000, "a\x00b", "ü", "\ud83d", "   ", "a'b"])
 async def test_echoes_and_knows_again_any_id(ctx: Context, agent: Agent, batch_id: str) -> None:
     first = await upload(ctx, agent, lines({"message": "x"}), batch_id)
     again = await upload(ctx, agent, lines({"message": "x"}), batch_id)
@@ -146,6 +235,15 @@ async def test_puts_absurd_times_at_the_time_of_upload(ctx: Context, agent: Agen
     assert rows[0]["message"] == "late"
     assert abs(rows[0]["at"] - late) < timedelta(milliseconds=1)
     assert all(row["at"] == row["received_at"] for row in rows[1:])
+
+
+async def test_halves_of_characters_and_bytes_that_are_no_utf8_are_mended(
+    ctx: Context, agent: Agent
+) -> None:
+    body = b'{"message":"cut \\ud83d"}\n{"message":"\xff\xfe"}\n5\n[1]\n"x"\nnull\n'
+    receipt = await upload(ctx, agent, body)
+    assert (receipt.received, receipt.skipped) == (2, 4)
+    assert [row["message"] for row in await stored(agent)] == ["cut �", "��"]
 
 
 async def test_bounds_the_size(ctx: Context, agent: Agent) -> None:

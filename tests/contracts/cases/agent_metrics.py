@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from resolvers.current_states import report_metrics
-from resolvers.device_logs import upload_logs
+from resolvers.device_logs import report_log_drops, upload_logs
 from tests.contracts.cases.world import Case, World
 from tests.schema.asking import as_agent
 
@@ -22,8 +22,17 @@ async def _lines(world: World) -> dict[str, Any]:
     return {}
 
 
+async def _drops(world: World) -> dict[str, Any]:
+    own = as_agent(world.ctx, world.agent)
+    await report_log_drops(own, world.agent.uuid, [{"totalCount": 3}], "2026-03-01T10:00:00Z")
+    return {}
+
+
 CASES: dict[str, Case] = {
     "ListAgentMetrics": _figures,
+    "SearchLogs": _lines,
+    "ListAgentLogDrops": _drops,
+    "ReportLogDrops": lambda _: {"json": {"summaries": [{"totalCount": 2}]}},
     "ListAgentLogs": _lines,
     "ListAgentLogServices": _lines,
 }

@@ -8,7 +8,7 @@ from typing import Any
 from core.context import Context
 from models.agent_metrics import append_agent_metrics
 from models.open_days import open_day
-from resolvers.device_logs import upload_logs
+from resolvers.device_logs import report_log_drops, upload_logs
 from tests.factories import make_agent
 from tests.schema.asking import as_agent
 from tests.schema.lists.case import Make
@@ -29,6 +29,12 @@ async def _lines(ctx: Context, number: int) -> dict[str, Any]:
     agent = await make_agent(ctx)
     body = b'{"message": "hello", "serviceName": "web"}\n' * number
     await upload_logs(as_agent(ctx, agent), agent.uuid, None, body)
+    return {"u": str(agent.uuid)}
+
+
+async def _drops(ctx: Context, number: int) -> dict[str, Any]:
+    agent = await make_agent(ctx)
+    await report_log_drops(as_agent(ctx, agent), agent.uuid, [{"totalCount": 1}] * number)
     return {"u": str(agent.uuid)}
 
 
@@ -69,5 +75,13 @@ CASES: dict[str, tuple[Make, str]] = {
     "AgentLogConnection.edges": (
         _lines,
         _of_agent(f"agentLogs(agentUuid: $u) {{ edges {{ cursor node {{ {LINE} }} }} }}"),
+    ),
+    "AgentLogDropConnection.nodes": (
+        _drops,
+        _of_agent("agentLogDrops(agentUuid: $u) { nodes { id totalCount summary receivedAt } }"),
+    ),
+    "AgentLogDropConnection.edges": (
+        _drops,
+        _of_agent("agentLogDrops(agentUuid: $u) { edges { cursor node { id agentUuid } } }"),
     ),
 }
