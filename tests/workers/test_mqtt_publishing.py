@@ -6,16 +6,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from core import metrics
 from core.errors import Unavailable
-from fleetgraph.embedded.broker import EmbeddedBroker
+from fleetgraph.embedded.broker import EmbeddedBroker, start_broker
 from fleetgraph.embedded.mosquitto import MosquittoBroker
 from tests.fleetgraph.embedded.mqtt_client import Message, MqttClient
-from tests.tools import until
-from tests.workers.conftest import ACCOUNTS, AGENT
+from tests.tools import free_ports, until
+from tests.workers.conftest import ACCOUNTS, AGENT, PLATFORM
 from workers.mqtt import BrokerEndpoint, BrokerLink
 
 pytestmark = pytest.mark.slow
@@ -82,3 +83,37 @@ async def test_a_link_that_only_publishes_does_not_show_as_the_one_that_receives
     metrics.BROKER_CONNECTED.set(0)
     await link.connected.wait()
     assert metrics.BROKER_CONNECTED._value.get() == 0
+
+
+async def test_the_fallback_broker_holds_and_clears_what_is_published(open_folder: Path) -> None:
+    broker = await start_broker(
+        open_folder / "data",
+        host="127.0.0.1",
+        port=free_ports(1)[0],
+        accounts=ACCOUNTS,
+        kind="amqtt",
+        system_root=open_folder,
+    )
+    endpoint = BrokerEndpoint(
+        *("127.0.0.1", broker.port, PLATFORM, f"pw-{PLATFORM}", "publisher"), mqtt5=broker.mqtt5
+    )
+    link = BrokerLink(endpoint, durable=False)
+    task = asyncio.create_task(link.run())
+    try:
+        async with asyncio.timeout(20):
+            await link.connected.wait()
+        await link.publish(TOPIC, b"one", retain=True)
+        await link.publish(f"i/{AGENT}/target-state", b"gone", retain=True)
+        await link.publish(f"i/{AGENT}/target-state", b"", retain=True)
+        agent = MqttClient(broker.port, "agent_1", AGENT, f"pw-{AGENT}")
+        assert await agent.connect() == 0
+        await agent.subscribe(f"i/{AGENT}/target-state")
+        await agent.subscribe(TOPIC)
+        await agent.heard(TOPIC)
+        assert [message.payload for message in agent.messages if message.payload] == [b"one"]
+        await agent.close()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await broker.stop()
