@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
-from pydantic import SecretStr
 
 from core import metrics
 from core.callers import NOBODY, Caller, system_caller
@@ -137,11 +136,11 @@ async def open_services(
 def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = False) -> Policy:
     """Return the limits and addresses in the settings."""
     unless_told = Registration.OPEN if is_demo else Registration.INVITATION
-    http = settings.http
+    http, update_secret = settings.http, settings.agent.update_secret
     return Policy(
         broker=broker,
         broker_usernames=platform_usernames(settings),
-        agent_update_secret=_revealed(settings.agent.update_secret),
+        agent_update_secret=update_secret.get_secret_value() if update_secret else None,
         online_window_seconds=settings.agent.online_window_seconds,
         clock_past_days_max=settings.agent.clock_past_days_max,
         clock_future_hours_max=settings.agent.clock_future_hours_max,
@@ -159,10 +158,6 @@ def policy_of(settings: Settings, broker: BrokerAddress, *, is_demo: bool = Fals
         invitation_seconds=settings.account.invitation_days * 86_400,
         public_url=(http.public_url or f"http://{http.host}:{http.port or 3002}").rstrip("/"),
     )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def _bus(settings: Settings, url: DatabaseUrl, *, alone: bool) -> PubSub:

@@ -16,7 +16,7 @@ UUIDS_TOLD_MAX: Final = 100
 _OF_AN_AGENT: Final = (
     *("device_key", "target_state", "current_state", "mqtt_account"),
     *("agent_event", "log_batch", "reading_latest", "agent_traffic", "agent_update"),
-    *("target_state_version", "endpoint"),
+    *("target_state_version", "endpoint", "endpoint_health"),
 )
 
 

@@ -55,7 +55,7 @@ LIBRARIES = {
     "tortoise": (
         "models/",
         "resolvers/fleets.py",  # its IntegrityError
-        "resolvers/provisioning.py",  # IntegrityError, by which a race shows
+        "resolvers/provisioning_keys.py",  # IntegrityError, by which a race shows
     ),
     "uuid_utils": ("core/ids.py",),
     "uvicorn": (

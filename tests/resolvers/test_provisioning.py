@@ -3,9 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -14,13 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from core.context import Context
 from core.errors import Conflict, Forbidden, InvalidInput, LimitReached, Unauthenticated
 from core.events import AgentChanged
-from core.ids import secret_hash
 from core.mqtt_topics import encode_id
-from core.paging import encode_cursor
 from core.policy import BrokerAddress, Policy
 from models.agents import Agent, ProvisioningState
 from models.device_keys import DeviceKey
-from models.provisioning import ProvisioningKey
 from models.tenants import Tenant
 from resolvers import provisioning, provisioning_keys
 from tests.doubles import ManualClock
@@ -34,93 +29,12 @@ from tests.resolvers.edge import (
     provision,
     published,
     register,
-    system,
 )
-
-ARGUMENTS = {"agentsMax": "agents_max", "expiresInDays": "expires_in_days"}
 
 
 async def used(ctx: Context) -> int:
     keys = await provisioning_keys.list_provisioning_keys(ctx)
     return sum(key.agents_used for key in keys.items)
-
-
-class TestKeys:
-    async def test_lets_one_agent_in_unless_told_otherwise(self, ctx: Context) -> None:
-        made = await provisioning_keys.create_provisioning_key(ctx, description="hall 3")
-        assert made.row.agents_max == 1
-        assert len(made.key) == 64
-        assert int(made.key, 16)
-        assert made.row.expires_at - made.row.created_at == timedelta(days=365)
-        assert made.row.created_by == ctx.caller.user_id
-
-    async def test_stores_a_digest_only(self, ctx: Context) -> None:
-        made = await provisioning_keys.create_provisioning_key(ctx)
-        row = await ProvisioningKey.find_row(ctx.tenant_id, id=made.row.id)
-        assert bytes(row.key_hash) == secret_hash("provisioning-key", made.key)
-        assert made.key not in str(vars(row))
-
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
-            ("agentsMax", 0),
-            ("agentsMax", 10_001),
-            ("expiresInDays", 0),
-            ("expiresInDays", 3_651),
-            ("description", "x" * 501),
-        ],
-    )
-    async def test_refuses_what_is_out_of_bounds(
-        self, ctx: Context, field: str, value: Any
-    ) -> None:
-        with pytest.raises(InvalidInput) as caught:
-            await provisioning_keys.create_provisioning_key(
-                ctx, **{ARGUMENTS.get(field, field): value}
-            )
-        assert caught.value.facts["field"] == field
-
-    async def test_only_the_system_chooses_the_text(self, ctx: Context) -> None:
-        with pytest.raises(Forbidden):
-            await provisioning_keys.create_provisioning_key(ctx, key="a" * 64)
-
-    async def test_the_same_text_again_is_the_same_key(self, ctx: Context) -> None:
-        text = uuid4().hex
-        first = await provisioning_keys.create_provisioning_key(
-            system(ctx), key=text, agents_max=20
-        )
-        again = await provisioning_keys.create_provisioning_key(
-            system(ctx), key=text, agents_max=20
-        )
-        assert again.row.id == first.row.id
-
-    async def test_a_text_of_another_tenant_is_a_conflict(self, ctx: Context) -> None:
-        text = uuid4().hex
-        await provisioning_keys.create_provisioning_key(system(ctx), key=text)
-        other = await make_tenant(ctx.clock, ctx.ids)
-        stranger = ctx.acting_as(replace(system(ctx).caller, tenant_id=other.id))
-        with pytest.raises(Conflict):
-            await provisioning_keys.create_provisioning_key(stranger, key=text)
-
-    async def test_pages_show_each_key_once_newest_first(self, ctx: Context) -> None:
-        clock = ManualClock(ctx.clock.now())
-        ctx = replace(ctx, clock=clock)
-        made = []
-        for number in range(5):
-            made.append((await provisioning_keys.create_provisioning_key(ctx)).row)
-            clock.advance(seconds=number % 2)  # some share a moment
-        found: list[UUID] = []
-        after, more = None, True
-        while more:
-            page = await provisioning_keys.list_provisioning_keys(ctx, 2, after)
-            found += [key.id for key in page.items]
-            after, more = page.cursors[-1], page.has_next
-        made.sort(key=lambda key: (key.created_at, key.id), reverse=True)
-        assert found == [key.id for key in made]
-
-    @pytest.mark.parametrize("after", ["", "x", encode_cursor("1"), encode_cursor(f"{10**30} x")])
-    async def test_refuses_what_is_no_cursor(self, ctx: Context, after: str) -> None:
-        with pytest.raises(InvalidInput, match="after"):
-            await provisioning_keys.list_provisioning_keys(ctx, 2, after)
 
 
 class TestRegister:
