@@ -15,6 +15,7 @@ from core.events import ACCESS, TARGET_STATES, AccessChanged, TargetStateChanged
 from core.ids import secret_hash
 from fleetgraph.poll_memory import IDLE_SECONDS, LIFE_SECONDS, Poll, PollMemory, poll_workers
 from models.agents import Agent
+from models.device_keys import DeviceKey
 from resolvers.device_callers import DEVICE_KEY_PURPOSE
 from resolvers.target_changes import EMPTY_ETAG
 from tests.contracts.serving import give_key
@@ -125,9 +126,13 @@ class TestLook:
         clock = Clock()
         memory = memory_of(clock)
         digests = []
-        for number in range(4):
+        ends = {4: "superseded_at", 5: "revoked_at", 6: "expires_at"}
+        for number in range(7):
             agent = await make_agent(ctx, is_active=number != 1)
             key = secret_hash(DEVICE_KEY_PURPOSE, await give_key(ctx, agent))
+            if number in ends:
+                now = {ends[number]: ctx.clock.now()}
+                await DeviceKey.of(ctx.tenant_id, agent_id=agent.id).update(**now)
             poll = poll_of(number + 1, etag="stale" if number == 2 else EMPTY_ETAG)
             poll.digest = key
             memory.put(poll, memory.generation)
@@ -139,10 +144,10 @@ class TestLook:
             await memory.look(system(ctx))
         assert len([text for text in sent if "device_key" in text]) == 1
         clock.now += LIFE_SECONDS - 15
-        assert [memory.find(digest) is not None for digest in digests] == [True, False, False, True]
+        assert [n for n, digest in enumerate(digests) if memory.find(digest)] == [0, 3]
         assert len(memory) == 2
 
-    async def test_does_not_bring_back_what_was_dropped_meanwhile(
+    async def test_leaves_alone_what_was_dropped_and_read_anew_meanwhile(
         self, ctx: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         clock = Clock()
@@ -153,16 +158,19 @@ class TestLook:
         async def slow(_: Context, digests: list[bytes]) -> dict[bytes, str]:
             asked.set()
             await answered.wait()
-            return dict.fromkeys(digests, "e")
+            return {b"\x01": "of the old one", b"\x02": "e"}
 
         monkeypatch.setattr(fleetgraph.poll_memory, "find_polled_etags", slow)
         looking = asyncio.create_task(memory.look(system(ctx)))
         await asked.wait()
         memory.forget(1)
+        memory.put(poll_of(1, clock.now, "new"), memory.generation)
         clock.now += 5
         answered.set()
         await looking
-        assert (memory.find(b"\x01"), len(memory)) == (None, 1)
+        read_anew = memory.find(b"\x01")
+        assert read_anew is not None
+        assert read_anew.etag == "new"
         poll = memory.find(b"\x02")
         assert poll is not None
         assert poll.checked_at == clock.now - 5  # when the database was asked, not when it answered
