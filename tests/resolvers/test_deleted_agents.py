@@ -13,13 +13,13 @@ from tests.factories import make_agent
 LEFT_TO_RETENTION = {
     *("reading_hot", "reading_text", "reading_latest", "series", "journal"),
     *("device_log", "agent_metric", "endpoint_health_history", "state_history"),
-    *("dead_letter", "log_batch", "log_drop"),
+    *("log_batch", "log_drop"),
 }
 """Partitions are dropped as a whole, and what is out of reach without its agent goes with time."""
 
 _WITH_AGENT = (
     "select c.relname as name from pg_class c join pg_attribute a on a.attrelid = c.oid"
-    " where a.attname = 'agent_id' and not a.attisdropped and not c.relispartition"
+    " where a.attname = 'agent_id' and a.attnotnull and not a.attisdropped and not c.relispartition"
     " and c.relkind in ('r', 'p') and c.relnamespace = 'public'::regnamespace order by 1"
 )
 
