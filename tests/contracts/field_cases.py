@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.contracts.field_cases_broker import BROKER_ACCOUNTS, MORE_BROKER_ACCOUNTS
 from tests.contracts.field_cases_keys import KEYS, MORE_KEYS
-from tests.contracts.field_cases_logs import LOGS
+from tests.contracts.field_cases_logs import LOGS, MORE_LOGS
 from tests.contracts.field_cases_sensors import MORE_SENSORS, SENSORS
 from tests.contracts.field_cases_target_states import MORE_TARGET_STATES, TARGET_STATES
 from tests.contracts.field_cases_updates import UPDATES
@@ -221,6 +221,7 @@ _SELECTED: list[Arguments] = [
 
 MORE: dict[str, list[Arguments]] = {
     **MORE_KEYS,
+    **MORE_LOGS,
     **MORE_BROKER_ACCOUNTS,
     **MORE_TARGET_STATES,
     **MORE_SENSORS,

@@ -18,3 +18,13 @@ LOGS: dict[str, Arguments] = {
     },
     "Subscription.logTail": lambda it, _: {"agentUuid": it.uuid},
 }
+
+MORE_LOGS: dict[str, list[Arguments]] = {
+    "Query.logs": [
+        lambda it, _: {"filter": {"fleetUuid": str(it.fleet.id)}},
+        lambda it, _: {"filter": {"selector": f"site={it.mark}"}},
+        lambda it, _: {"q": it.mark},
+    ],
+    "Subscription.logTail": [lambda it, _: {"fleetUuid": str(it.fleet.id)}],
+}
+"""What another tenant tries besides."""
