@@ -95,6 +95,11 @@ async def open_updates(tenant_id: int, agent_ids: Collection[int]) -> dict[int, 
     return {row.agent_id: row for row in await query.select_for_update()}
 
 
+async def put_updates(updates: Collection[AgentUpdate]) -> None:
+    """Insert updates, each of which names its tenant."""
+    await AgentUpdate.bulk_create(updates)
+
+
 async def end_updates(
     tenant_id: int, ids: Collection[UUID], state: UpdateState, reason: str, now: datetime
 ) -> None:

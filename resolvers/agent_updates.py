@@ -25,6 +25,7 @@ from models.agent_updates import (
     open_update,
     open_updates,
     page_of_updates,
+    put_updates,
     updates_moved_since,
 )
 from models.agents import Agent, ProvisioningState, lock_agent
@@ -196,7 +197,7 @@ async def _request(
             asked.append(agent)
     await _replace(ctx, work, asked, opened, wish)
     made = [_update(ctx, agent, command, wish) for agent in asked]
-    await AgentUpdate.bulk_create(made)
+    await put_updates(made)
     await _tell(ctx, work, asked, command, is_declared=wish.is_declared)
     for update in made:
         _record(work, update)

@@ -89,10 +89,8 @@ CALLS = {
 """Names that may be used only in these files."""
 
 LONG_FILES = {
-    "fleetgraph/simulator/agent.py": 360,
     "tests/contracts/test_pubsub.py": 425,
     "tests/core/test_telemetry.py": 530,
-    "tests/fleetgraph/simulator/test_agent.py": 360,
     "tests/rest_compat/test_operations.py": 420,
 }
 """Files over the limit, each with its own; this table may only shrink."""

@@ -82,6 +82,11 @@ async def test_obeys_faults_from_the_start_and_from_the_control_file(
         await until(lambda: not is_missing(messages[-1][1]))
         control.write_text("melt\n# nothing\n\ndropout press-01 temperature 60\n")
         await until(lambda: is_missing(messages[-1][1]))
+        assert not cloud.seen("POST", "/rotate-key")
+        with control.open("a") as file:
+            file.write("rotate gateway-02\nrotate gateway-01\n")
+        await until(lambda: cloud.seen("GET", "/ping"))
+    assert len(cloud.seen("POST", "/rotate-key")) == 1
 
 
 @pytest.mark.slow
