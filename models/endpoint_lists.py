@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from core.errors import InvalidInput
-from core.paging import Slice, decode_cursor, encode_cursor
+from core.errors import InvalidInput, NotFound
+from core.paging import PAGE_SIZE_MAX, Slice, decode_cursor, encode_cursor
 from core.sensors import EndpointStatus
 from models.agent_lists import AgentFilter, conditions_of
+from models.agents import Agent
 from models.conditions import Conditions
 from models.connection import fetch
 from models.endpoints import COLUMNS, Endpoint, endpoint_of
@@ -76,6 +77,18 @@ async def page_of_endpoints(
     )
     items = [endpoint_of(row) for row in rows[:first]]
     return Slice(items, [_cursor(item) for item in items], len(rows) > first, total["number"])
+
+
+async def endpoint_named(agent: Agent, key: str) -> Endpoint:
+    """Return an endpoint by its name or uuid, one that stays before one that leaves.
+
+    Raises NotFound.
+    """
+    wanted = EndpointFilter(agent_id=agent.id, key=key)
+    page = await page_of_endpoints(agent.tenant_id, wanted, PAGE_SIZE_MAX, None)
+    if not page.items:
+        raise NotFound("sensor", key)
+    return min(page.items, key=lambda row: row.status is EndpointStatus.PENDING_DELETION)
 
 
 async def count_endpoints(tenant_id: int, wanted: EndpointFilter) -> list[EndpointCount]:

@@ -17,13 +17,13 @@ from core.sensor_edits import SensorValues, added, found, updated
 from core.sensors import KEPT, KEPT_BY_AGENT, EndpointStatus, as_uuid, is_leaving, settled, without
 from core.texts import checked_text
 from models.agents import Agent, lock_agent
+from models.endpoint_lists import endpoint_named
 from models.endpoints import Endpoint, forget_endpoints, set_location
 from models.target_states import TargetState
 from models.tenants import get_tenant
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.broker_credentials import EndpointCredentials, open_endpoint_account
 from resolvers.endpoint_sync import has_account
-from resolvers.sensors import sensor_named
 from resolvers.target_changes import Document, change_target_state, present_state
 
 __all__ = ["SensorValues"]
@@ -91,7 +91,7 @@ async def add_sensor(
         if location is not None:
             await set_location(ctx.tenant_id, agent.id, uuid, location)
         _record(work, AuditType.SENSOR_CREATED, agent, uuid, after=values.told())
-        sensor = await sensor_named(agent, str(uuid))
+        sensor = await endpoint_named(agent, str(uuid))
     return SensorChange(state.version, sensor, credentials=credentials)
 
 
@@ -132,7 +132,7 @@ async def update_sensor(
             await set_location(ctx.tenant_id, agent.id, uuid, location)
         told = {name: before.get(name) for name in values.told()}
         _record(work, AuditType.SENSOR_UPDATED, agent, uuid, before=told, after=values.told())
-        sensor = await sensor_named(agent, str(uuid))
+        sensor = await endpoint_named(agent, str(uuid))
     return SensorChange(state.version, sensor, credentials=credentials)
 
 
@@ -154,7 +154,7 @@ async def delete_sensor(
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
         state = await present_state(ctx, agent, if_version)
-        sensor = await sensor_named(agent, key)
+        sensor = await endpoint_named(agent, key)
         if sensor.status is EndpointStatus.DRAFT:
             raise NotFound("sensor", key)
         uuid = sensor.uuid
@@ -189,7 +189,7 @@ async def reset_sensor_credentials(ctx: Context, agent_uuid: UUID, key: str) -> 
         credentials = await open_endpoint_account(ctx, work, agent, uuid)
         details = {"credentials": "reset"}
         _record(work, AuditType.SENSOR_UPDATED, agent, uuid, details=details)
-        sensor = await sensor_named(agent, str(uuid))
+        sensor = await endpoint_named(agent, str(uuid))
     return SensorChange(state.version, sensor, credentials=credentials)
 
 
@@ -263,6 +263,6 @@ def _record(work: Work, type_: AuditType, agent: Agent, uuid: UUID, **more: Any)
 
 async def _found(agent: Agent, uuid: UUID) -> Endpoint | None:
     try:
-        return await sensor_named(agent, str(uuid))
+        return await endpoint_named(agent, str(uuid))
     except NotFound:
         return None

@@ -17,10 +17,10 @@ from core.sensors import EndpointStatus, as_uuid, enabled
 from models import endpoint_health
 from models.agents import Agent
 from models.endpoint_health import EndpointHealth, HealthRecord, page_of_health_history
-from models.endpoint_lists import EndpointFilter, page_of_endpoints
+from models.endpoint_lists import EndpointFilter, endpoint_named, page_of_endpoints
 from models.endpoints import Endpoint
 from models.unit_of_work import database_errors
-from resolvers.sensors import list_last_telemetry, sensor_named
+from resolvers.sensors import list_last_telemetry
 
 HOURS_MAX: Final = 24 * 366
 RECORDS_MAX: Final = 1_000
@@ -115,6 +115,6 @@ async def _name_of(agent: Agent, key: str) -> str:
     if as_uuid(key) is None:
         return key
     try:
-        return (await sensor_named(agent, key)).name
+        return (await endpoint_named(agent, key)).name
     except NotFound:
         return key

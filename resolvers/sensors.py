@@ -8,12 +8,15 @@ from uuid import UUID
 
 from core.access import Permission, allow
 from core.context import Context
-from core.errors import NotFound
-from core.paging import PAGE_SIZE_MAX, Slice, page_size
-from core.sensors import EndpointStatus
+from core.paging import Slice, page_size
 from models import endpoint_lists
 from models.agents import Agent
-from models.endpoint_lists import EndpointCount, EndpointFilter, page_of_endpoints
+from models.endpoint_lists import (
+    EndpointCount,
+    EndpointFilter,
+    endpoint_named,
+    page_of_endpoints,
+)
 from models.endpoints import Endpoint
 from models.unit_of_work import database_errors
 
@@ -50,7 +53,7 @@ async def get_sensor(ctx: Context, agent_uuid: UUID, key: str) -> Endpoint:
     """Return a sensor by its name or uuid; raises NotFound."""
     with database_errors():
         agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
-        return await sensor_named(agent, key)
+        return await endpoint_named(agent, key)
 
 
 @allow(Permission.DEVICE_READ)
@@ -64,15 +67,6 @@ async def list_last_telemetry(
         for key in {info.device, info.device_name, info.endpoint_uuid} - {""}:
             by_key[key] = max(by_key.get(key, latest.time), latest.time)
     return found
-
-
-async def sensor_named(agent: Agent, key: str) -> Endpoint:
-    """Return a sensor of an agent; one that is still there before one that leaves."""
-    wanted = EndpointFilter(agent_id=agent.id, key=key)
-    page = await page_of_endpoints(agent.tenant_id, wanted, PAGE_SIZE_MAX, None)
-    if not page.items:
-        raise NotFound("sensor", key)
-    return min(page.items, key=lambda row: row.status is EndpointStatus.PENDING_DELETION)
 
 
 async def _of_agent(
