@@ -104,6 +104,7 @@ async def test_mistakes_have_the_titles_that_clients_know(
     wrong = await client.post(path, json=PRESS | {"protocol": "smoke"})
     assert (wrong.status_code, wrong.json()["error"]) == (400, "Validation failed")
     assert "protocol" in wrong.json()["message"]
+    assert [error["field"] for error in wrong.json()["errors"]] == ["protocol"]
     bare = await client.post(path, json={})
     assert (bare.status_code, bare.json()["error"]) == (400, "Validation failed")
     await client.post(path, json=PRESS)
