@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import httpx
@@ -317,10 +318,14 @@ async def test_target_states_refuse_with_the_older_titles(ctx: Context) -> None:
     agent = await make_agent(ctx)
     headers = await person(ctx)
     path = f"/agents/{agent.uuid}/target-state"
-    for body, title in (({}, "Invalid"), ({"apps": [{"appId": "x"}]}, "Invalid")):
-        answer = await call(ctx, "POST", path, json=body, headers=headers)
-        assert answer.status_code == 400
-        assert answer.json()["error"].startswith(title)
+    refusals: list[tuple[dict[str, Any], str]] = [
+        ({}, "Invalid request"),
+        ({"apps": [{"appId": "x"}]}, "Invalid apps format"),
+        ({"apps": {}, "config": {"logging": {"level": "loud"}}}, "Invalid target state config"),
+    ]
+    for method, (body, title) in product(("POST", "PUT"), refusals):
+        answer = await call(ctx, method, path, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["error"]) == (400, title)
     nowhere = f"/agents/{ctx.ids.uuid()}/target-state"
     missing = await call(ctx, "PUT", nowhere, json={"apps": {}}, headers=headers)
     assert (missing.status_code, missing.json()["error"]) == (404, "Device not found")
