@@ -79,7 +79,7 @@ async def test_tells_all_that_is_wrong_at_once(call: Operator) -> None:
     wrong = await call("POST", "target-state", json={"apps": [{"appId": "1"}]})
     assert (wrong.status_code, wrong.json()["error"]) == (400, "Invalid apps format")
     missing = await call("POST", "target-state", json={})
-    assert (missing.status_code, missing.json()["error"]) == (400, "Invalid apps format")
+    assert (missing.status_code, missing.json()["error"]) == (400, "Invalid request")
     large = await call("PUT", "target-state", json={"apps": {}, "config": {"t": "x" * 262_144}})
     assert large.status_code == 413
     assert "262144 bytes" in large.json()["message"]
