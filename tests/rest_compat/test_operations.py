@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 from datetime import timedelta
-from itertools import product
 from typing import Any
 
 import httpx
@@ -318,13 +317,8 @@ async def test_target_states_refuse_with_the_older_titles(ctx: Context) -> None:
     agent = await make_agent(ctx)
     headers = await person(ctx)
     path = f"/agents/{agent.uuid}/target-state"
-    refusals: list[tuple[dict[str, Any], str]] = [
-        ({}, "Invalid request"),
-        ({"apps": [{"appId": "x"}]}, "Invalid apps format"),
-        ({"apps": {}, "config": {"logging": {"level": "loud"}}}, "Invalid target state config"),
-    ]
-    for method, (body, title) in product(("POST", "PUT"), refusals):
-        answer = await call(ctx, method, path, json=body, headers=headers)
+    for apps, title in (({}, "Invalid request"), ({"apps": [{}]}, "Invalid apps format")):
+        answer = await call(ctx, "POST", path, json=apps, headers=headers)
         assert (answer.status_code, answer.json()["error"]) == (400, title)
     nowhere = f"/agents/{ctx.ids.uuid()}/target-state"
     missing = await call(ctx, "PUT", nowhere, json={"apps": {}}, headers=headers)
