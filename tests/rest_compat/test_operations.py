@@ -317,8 +317,10 @@ async def test_target_states_refuse_with_the_older_titles(ctx: Context) -> None:
     agent = await make_agent(ctx)
     headers = await person(ctx)
     path = f"/agents/{agent.uuid}/target-state"
-    for apps, title in (({}, "Invalid request"), ({"apps": [{}]}, "Invalid apps format")):
-        answer = await call(ctx, "POST", path, json=apps, headers=headers)
+    wrong: list[tuple[dict[str, Any], str]]
+    wrong = [({}, "Invalid request"), ({"apps": [{}]}, "Invalid apps format")]
+    for body, title in wrong:
+        answer = await call(ctx, "POST", path, json=body, headers=headers)
         assert (answer.status_code, answer.json()["error"]) == (400, title)
     nowhere = f"/agents/{ctx.ids.uuid()}/target-state"
     missing = await call(ctx, "PUT", nowhere, json={"apps": {}}, headers=headers)
