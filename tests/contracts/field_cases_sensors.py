@@ -26,7 +26,7 @@ def _new_again(it: Tenancy, _me: Tenancy) -> dict[str, Any]:
 
 SENSORS: dict[str, Arguments] = {
     "Query.sensor": _sensor,
-    "Query.sensors": lambda _it, _me: {},
+    "Query.sensors": lambda it, _: {"filter": {"agentUuid": it.uuid}},
     "Query.sensorCounts": lambda _it, _me: {},
     "Query.sensorHealth": lambda it, _: {"agentUuid": it.uuid},
     "Query.adapterHistory": lambda it, me: {**_sensor(it, me), "protocol": "mqtt"},

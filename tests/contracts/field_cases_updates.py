@@ -16,6 +16,9 @@ UPDATES: dict[str, Arguments] = {
     "Query.agentUpdates": lambda it, _: {"filter": {"agentUuid": it.uuid}},
     "Mutation.requestAgentUpdate": lambda it, _: {"agentUuid": it.uuid, "update": WISH},
     "Mutation.requestAgentUpdates": lambda it, _: {"agentUuids": [it.uuid], "update": WISH},
-    "Mutation.cancelAgentUpdate": lambda it, _: {"id": str(it.agent_update_id)},
+    "Mutation.cancelAgentUpdate": lambda it, _: {
+        "id": str(it.agent_update_id),
+        "agentUuid": it.uuid,
+    },
     "Subscription.agentUpdateChanged": lambda it, _: {"agentUuid": it.uuid},
 }
