@@ -97,12 +97,6 @@ GET /api/v1/audit/events
 MISSING = """
 GET /api/v1/license
 GET /api/v1/billing/usage
-GET /api/v1/agents/:uuid/devices
-POST /api/v1/agents/:uuid/devices
-PUT /api/v1/agents/:uuid/devices/:name
-DELETE /api/v1/agents/:uuid/devices/:name
-GET /api/v1/agents/:uuid/device-health
-GET /api/v1/agents/:uuid/protocol-adapters/:protocol/:deviceName/history
 GET /api/v1/readings/:agent_uuid/aggregate
 POST /api/v1/readings/query
 POST /api/v1/readings
@@ -123,10 +117,6 @@ GET /api/v1/dashboard-layouts
 POST /api/v1/dashboard-layouts
 PUT /api/v1/dashboard-layouts/:id
 DELETE /api/v1/dashboard-layouts/:id
-POST /mosquitto-auth/user
-PUT /mosquitto-auth/user/:username
-DELETE /mosquitto-auth/user/:username
-GET /mosquitto-auth/acl
 POST /api/v1/ai/chat
 POST /api/v1/dashboard/ai/suggestions
 GET /api/v1/grafana/dashboards
@@ -138,6 +128,7 @@ PUT /api/v1/admin/system-config
 GET /api/v1/profiles
 GET /api/v1/metrics
 """
+
 
 EXTRA = """
 POST /api/v1/agent/register                 agents register here; the list names an alias
@@ -172,6 +163,46 @@ PATCH /api/v1/fleets/{}                     the legacy API changes fleets by PAT
 DELETE /api/v1/fleets/{}/agents/{}          the way back from adding one
 GET /api/v1/audit/export                    the log as JSON lines, for archives
 GET /api/v1/audit/verify                    whether the log is as it was written
+POST /api/v1/admin/device/{}/emergency-revoke the legacy API has it: every key of an agent ends at once
+POST /api/v1/agents/updates                 updates of many agents' software at once
+GET /api/v1/agents/{}/apps                  single apps of a target state; the legacy API has it
+POST /api/v1/agents/{}/apps                 single apps of a target state; the legacy API has it
+DELETE /api/v1/agents/{}/apps/{}            single apps of a target state; the legacy API has it
+PATCH /api/v1/agents/{}/apps/{}             single apps of a target state; the legacy API has it
+PUT /api/v1/agents/{}/apps/{}               single apps of a target state; the legacy API has it
+POST /api/v1/agents/{}/deploy               what becomes of a draft; the legacy API has it
+POST /api/v1/agents/{}/deploy/cancel        what becomes of a draft; the legacy API has it
+POST /api/v1/agents/{}/devices/{}/credentials a new login for a sensor that publishes by itself
+GET /api/v1/agents/{}/logs/dropped-summaries what agents say that they dropped
+GET /api/v1/agents/{}/target-state/draft    the draft, beside the live document
+GET /api/v1/agents/{}/target-state/history  the versions of a target state
+GET /api/v1/agents/{}/target-state/history/{} the versions of a target state
+POST /api/v1/agents/{}/target-state/rollback back to one of them
+POST /api/v1/agents/{}/update               updates of an agent's own software
+POST /api/v1/agents/{}/update-agent         the legacy name of /update
+GET /api/v1/agents/{}/updates               updates of an agent's own software
+POST /api/v1/agents/{}/updates/{}/cancel    updates of an agent's own software
+DELETE /api/v1/auth/mqtt-acls/{}            the legacy API manages ACL lines here
+PUT /api/v1/auth/mqtt-acls/{}               the legacy API manages ACL lines here
+GET /api/v1/auth/mqtt-users                 the legacy API manages broker users here
+POST /api/v1/auth/mqtt-users                the legacy API manages broker users here
+DELETE /api/v1/auth/mqtt-users/{}           the legacy API manages broker users here
+PUT /api/v1/auth/mqtt-users/{}              the legacy API manages broker users here
+POST /api/v1/auth/mqtt-users/{}/acls        the legacy API manages broker users here
+GET /api/v1/device/{}/key-status            agents: how the device key stands
+POST /api/v1/device/{}/logs/dropped-summaries agents: what they had to drop of their logs
+GET /api/v1/device/{}/ping                  agents: whether the device key holds
+POST /api/v1/device/{}/rotate-key           agents: a new device key
+GET /api/v1/device/{}/rotation-history      the keys that an agent had
+GET /api/v1/logs                            log lines of many agents
+GET /api/v1/mqtt/drift                      where the broker differed from the database
+GET /api/v1/mqtt/stats                      the broker as it tells of itself; the legacy API has it
+DELETE /api/v1/provision/keys/{}            the end of a provisioning key
+POST /api/v1/provisioning-keys/generate     the legacy API has it: a key for one agent
+DELETE /api/v1/provisioning-keys/{}         the end of a provisioning key
+POST /mosquitto-auth/acl                    changes to what GET /mosquitto-auth/acl lists
+DELETE /mosquitto-auth/acl/{}               changes to what GET /mosquitto-auth/acl lists
+PUT /mosquitto-auth/acl/{}                  changes to what GET /mosquitto-auth/acl lists
 """
 
 
