@@ -42,11 +42,11 @@ def names_in(path: str) -> frozenset[str]:
     """Return the tests of a file below tests, as `test_x` and `TestX::test_x`."""
     body = ast.parse((ROOT / "tests" / path).read_text(encoding="utf-8")).body
     classes = [node for node in body if isinstance(node, ast.ClassDef)]
-    of_classes = {f"{each.name}::{name}" for each in classes for name in tests_among(each.body)}
-    return frozenset(tests_among(body) | of_classes)
+    of_classes = {f"{each.name}::{name}" for each in classes for name in functions_in(each.body)}
+    return frozenset(functions_in(body) | of_classes)
 
 
-def tests_among(body: list[ast.stmt]) -> set[str]:
+def functions_in(body: list[ast.stmt]) -> set[str]:
     functions = [n for n in body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     return {each.name for each in functions if each.name.startswith("test_")}
 
