@@ -35,7 +35,7 @@ _INSTEAD: Final = {
 
 def findable(name: str) -> str:
     """Return a name to look for; an empty one, which nothing has, for what cannot be stored."""
-    return "" if _UNSTORABLE.search(name) else name
+    return "" if len(name) > NAME_CHARS_MAX or _UNSTORABLE.search(name) else name
 
 
 def checked_username(ctx: Context, username: str) -> str:
