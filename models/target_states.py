@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from tortoise import fields
 
+from core.errors import PreconditionFailed
+from core.etag import state_etag
+from models.agents import Agent
 from models.base import TenantModel
 from models.connection import fetch, json_text
+
+EMPTY_ETAG: Final = state_etag({}, {})
 
 
 class TargetState(TenantModel):
@@ -30,9 +36,7 @@ class TargetState(TenantModel):
     updated_at = fields.DatetimeField()
     updated_by = fields.UUIDField(default=None, null=True)
     draft_apps: fields.Field[dict[str, object] | None] = fields.JSONField(default=None, null=True)
-    draft_config: fields.Field[dict[str, object] | None] = fields.JSONField(
-        default=None, null=True
-    )
+    draft_config: fields.Field[dict[str, object] | None] = fields.JSONField(default=None, null=True)
     draft_of = fields.IntField(default=None, null=True)
     draft_by = fields.UUIDField(default=None, null=True)
     draft_at = fields.DatetimeField(default=None, null=True)
@@ -102,3 +106,28 @@ async def new_service_ids(count: int) -> list[int]:
         "select nextval('target_service_id') as id from generate_series(1, $1)", count
     )
     return [row["id"] for row in rows]
+
+
+async def present_state(agent: Agent, if_version: int | None) -> TargetState:
+    """Return an agent's target state. Raises PreconditionFailed if its version is another."""
+    query = TargetState.of(agent.tenant_id, agent_id=agent.id)
+    state = await query.first() or empty_state(agent)
+    if if_version is not None and if_version != state.version:
+        raise PreconditionFailed(
+            f"The target state has version {state.version}, not {if_version}",
+            version=state.version,
+        )
+    return state
+
+
+def empty_state(agent: Agent) -> TargetState:
+    """Return the target state of an agent that was never given one."""
+    return TargetState(
+        tenant_id=agent.tenant_id,
+        agent_id=agent.id,
+        version=1,
+        apps={},
+        config={},
+        etag=EMPTY_ETAG,
+        updated_at=agent.created_at,
+    )

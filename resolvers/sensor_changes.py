@@ -19,12 +19,12 @@ from core.texts import checked_text
 from models.agents import Agent, lock_agent
 from models.endpoint_lists import endpoint_named
 from models.endpoints import Endpoint, forget_endpoints, set_location
-from models.target_states import TargetState
+from models.target_states import TargetState, present_state
 from models.tenants import get_tenant
 from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.broker_credentials import EndpointCredentials, open_endpoint_account
 from resolvers.endpoint_sync import has_account
-from resolvers.target_changes import Document, change_target_state, present_state
+from resolvers.target_changes import Document, change_target_state
 
 __all__ = ["SensorValues"]
 
@@ -77,7 +77,7 @@ async def add_sensor(
             agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
             ours = await _with_own_topic(agent, uuid, values)
             checked = _edit(ctx, lambda endpoints: added(endpoints, uuid, ours))
-            state = await present_state(ctx, agent, if_version)
+            state = await present_state(agent, if_version)
             checked(Document(state.apps, state.config))
         return SensorChange(state.version, checked=_told_of_new(ctx, uuid, ours))
     async with unit_of_work(ctx) as work:
@@ -114,12 +114,12 @@ async def update_sensor(
     if validate_only:
         with database_errors():
             agent = await Agent.find_row(ctx.tenant_id, uuid=agent_uuid)
-            state = await present_state(ctx, agent, if_version)
+            state = await present_state(agent, if_version)
             updated(_endpoints(state.config), key, values)
         return SensorChange(state.version, checked=values.told())
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, if_version)
+        state = await present_state(agent, if_version)
         before = found(_endpoints(state.config), key)[1]
         uuid = UUID(before["uuid"])
         ours = await _with_own_topic(agent, uuid, values, before)
@@ -153,7 +153,7 @@ async def delete_sensor(
     """
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, if_version)
+        state = await present_state(agent, if_version)
         sensor = await endpoint_named(agent, key)
         if sensor.status is EndpointStatus.DRAFT:
             raise NotFound("sensor", key)

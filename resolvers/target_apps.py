@@ -13,9 +13,9 @@ from core.target_apps import app_of, new_services, with_image
 from core.target_checks import APP_ID_MAX
 from core.target_documents import checked_document
 from models.agents import lock_agent
-from models.target_states import TargetState, new_service_ids
+from models.target_states import TargetState, new_service_ids, present_state
 from models.unit_of_work import unit_of_work
-from resolvers.target_changes import Document, change_target_state, present_state
+from resolvers.target_changes import Document, change_target_state
 
 Apps = dict[str, Any]
 
@@ -119,7 +119,7 @@ async def _put(
         services = []
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, if_version)
+        state = await present_state(agent, if_version)
         present: Any = state.apps.get(str(app_id))
         if is_new and present is not None:
             raise Conflict(f"The agent has an app {app_id} already", app_id=app_id)

@@ -11,7 +11,6 @@ import orjson
 from core.audit import AuditType, agent_entry
 from core.callers import Role
 from core.context import Context
-from core.errors import PreconditionFailed
 from core.etag import state_etag
 from core.events import (
     BROKER_MESSAGES,
@@ -24,13 +23,12 @@ from core.events import (
 from models.agents import Agent
 from models.api_keys import ApiKey
 from models.broker_messages import put_message
-from models.target_states import TargetState
+from models.target_states import TargetState, present_state
 from models.target_versions import put_version
 from models.unit_of_work import Work
 from models.users import User
 from resolvers.endpoint_sync import note_target
 
-EMPTY_ETAG: Final = state_etag({}, {})
 HINT_CHANNEL: Final = "target-state"
 COMMENT_CHARS_MAX: Final = 500
 
@@ -59,7 +57,7 @@ async def change_target_state(
     changes, the version neither. Raises PreconditionFailed unless `if_version` is the present
     version.
     """
-    state = await present_state(ctx, agent, if_version)
+    state = await present_state(agent, if_version)
     before, told = Document(state.apps, state.config), _told(state)
     after = edit(before)
     etag = state_etag(after.apps, after.config)
@@ -82,30 +80,6 @@ async def change_target_state(
     work.emit(BROKER_MESSAGES, BrokerMessagesChanged())
     work.emit(agents_topic(ctx.tenant_id), AgentChanged(ctx.tenant_id, agent.uuid))
     return state
-
-
-async def present_state(ctx: Context, agent: Agent, if_version: int | None) -> TargetState:
-    """Return an agent's target state. Raises PreconditionFailed if its version is another."""
-    state = await TargetState.of(ctx.tenant_id, agent_id=agent.id).first() or empty_state(agent)
-    if if_version is not None and if_version != state.version:
-        raise PreconditionFailed(
-            f"The target state has version {state.version}, not {if_version}",
-            version=state.version,
-        )
-    return state
-
-
-def empty_state(agent: Agent) -> TargetState:
-    """Return the target state of an agent that was never given one."""
-    return TargetState(
-        tenant_id=agent.tenant_id,
-        agent_id=agent.id,
-        version=1,
-        apps={},
-        config={},
-        etag=EMPTY_ETAG,
-        updated_at=agent.created_at,
-    )
 
 
 async def _author(ctx: Context) -> str:

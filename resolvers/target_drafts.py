@@ -11,9 +11,9 @@ from core.errors import Conflict
 from core.events import AgentChanged, agents_topic
 from core.target_documents import checked_document, keeping_update, refuse, update_problems
 from models.agents import Agent, lock_agent
-from models.target_states import TargetState
+from models.target_states import TargetState, present_state
 from models.unit_of_work import Work, unit_of_work
-from resolvers.target_changes import Document, change_target_state, present_state
+from resolvers.target_changes import Document, change_target_state
 
 
 @allow(Permission.DEVICE_WRITE)
@@ -32,7 +32,7 @@ async def save_target_draft(
     keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, if_version)
+        state = await present_state(agent, if_version)
         problems = update_problems(state.config, settings)
         refuse({"apps": keyed, "config": settings}, problems)
         before = _told(state)
@@ -59,7 +59,7 @@ async def deploy_target_draft(
     """
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, if_version)
+        state = await present_state(agent, if_version)
         if state.draft_apps is None or state.draft_config is None:
             raise _nothing("deploy", state)
         if state.draft_of != state.version and not override:
@@ -86,7 +86,7 @@ async def cancel_target_draft(ctx: Context, agent_uuid: UUID) -> TargetState:
     """Drop the draft. Raises Conflict when there is none (fact `pending` is false)."""
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
-        state = await present_state(ctx, agent, None)
+        state = await present_state(agent, None)
         if not state.has_draft:
             raise _nothing("cancel", state)
         before = _told(state)

@@ -15,11 +15,11 @@ from core.default_states import with_both_intervals
 from core.errors import NotFound, Unavailable
 from core.target_documents import checked_document, refuse, update_problems
 from models.agents import Agent, lock_agent
-from models.target_states import TargetState, standing_polls
+from models.target_states import EMPTY_ETAG, TargetState, empty_state, standing_polls
 from models.unit_of_work import database_errors, unit_of_work
 from resolvers.agents import mark_seen
 from resolvers.own_agent import own_agent_id, require_readable
-from resolvers.target_changes import EMPTY_ETAG, Document, change_target_state, empty_state
+from resolvers.target_changes import Document, change_target_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ _TELEMETRY = "of an agent about itself: what matters in it is recorded as a chan
 SILENT: dict[str, str] = {
     "Mutation.reportState": _TELEMETRY,
     "Mutation.uploadDeviceLogs": _TELEMETRY,
+    "Mutation.reportLogDrops": _TELEMETRY,
+    "Mutation.rotateDeviceKey": "of an agent about itself: see tests/resolvers/test_device_keys.py",
     "Mutation.reissueChallenge": "of an agent that has not proven anything: nothing is decided",
     "Mutation.createTenant": "of the first tenant's owner: see tests/resolvers/test_tenants.py",
 }

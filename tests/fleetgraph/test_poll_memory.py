@@ -16,8 +16,8 @@ from core.ids import secret_hash
 from fleetgraph.poll_memory import IDLE_SECONDS, LIFE_SECONDS, Poll, PollMemory, poll_workers
 from models.agents import Agent
 from models.device_keys import DeviceKey
+from models.target_states import EMPTY_ETAG
 from resolvers.device_callers import DEVICE_KEY_PURPOSE
-from resolvers.target_changes import EMPTY_ETAG
 from tests.contracts.serving import give_key
 from tests.doubles import RecordingBus
 from tests.factories import make_agent

@@ -32,7 +32,14 @@ T = TypeVar("T")
 Rows = list[Mapping[str, Any]]
 Ask = Callable[..., Awaitable[Any]]
 
-UNFENCED = {"tenant", "heartbeat", "broker_status", "journal_horizon", "tortoise_migrations"}
+UNFENCED = {
+    "tenant",
+    "heartbeat",
+    "broker_status",
+    "broker_copy",
+    "journal_horizon",
+    "tortoise_migrations",
+}
 """What belongs to no tenant; a tenant's own row is a name, looked up by everybody's requests."""
 
 
@@ -53,17 +60,38 @@ async def neighbour(ctx: Context, pool: asyncpg.Pool) -> AsyncIterator[int]:
     async with pool.acquire() as connection:
         for table in WIDTHS:
             await ensure_partitions(connection, table, [now])
-    everywhere = sorted(await tables(), key="session".__ne__)  # what others refer to comes first
+    first = ("session", "mqtt_account", "mqtt_role")  # what others refer to
+    everywhere = sorted(await tables(), key=lambda name: (name not in first, name))
     for tenant_id in (ctx.tenant_id, other):
         session_id = ctx.ids.uuid()
         for table in everywhere:
             known = keys_of(tenant_id) | {"session_id": session_id}
             if table == "session":
                 known["id"] = session_id
+            if table == "mqtt_account_role":
+                known |= await _ids_at_the_broker(tenant_id)
+            if table == "mqtt_acl":  # one of two columns has to have a value
+                await fetch(_ACL, tenant_id, now)
+                continue
             await fill(table, known, ctx.ids.uuid().hex, now, ctx.ids)
     yield other
     for table in reversed(everywhere):  # others' tests look at all tenants
         await fetch(f"delete from {table} where tenant_id in ($1, $2)", ctx.tenant_id, other)
+
+
+_ACL = (
+    "insert into mqtt_acl (tenant_id, role_id, topic, access, created_at)"
+    " select $1, max(id), 'a', 1, $2 from mqtt_role where tenant_id = $1"
+)
+
+
+async def _ids_at_the_broker(tenant_id: int) -> dict[str, object]:
+    rows = await fetch(
+        "select (select max(id) from mqtt_account where tenant_id = $1) as account_id,"
+        " (select max(id) from mqtt_role where tenant_id = $1) as role_id",
+        tenant_id,
+    )
+    return dict(rows[0])
 
 
 def keys_of(tenant_id: int) -> dict[str, object]:

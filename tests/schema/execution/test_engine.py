@@ -137,8 +137,10 @@ async def test_a_mutation_that_is_ended_has_changed_nothing(
     ctx: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     agent = await make_agent(ctx)
-    text = "mutation($u: UUID!) { setTargetState(agentUuid: $u, apps: {}) { version } }"
-    variables = {"u": str(agent.uuid)}
+    text = (
+        """mutation($u: UUID!, $a: JSON!) { setTargetState(agentUuid: $u, apps: $a) { version } }"""
+    )
+    variables = {"u": str(agent.uuid), "a": {"1": {}}}
     save = TargetState.save
 
     async def save_and_hang(*args: Any, **kwargs: Any) -> None:
@@ -150,7 +152,7 @@ async def test_a_mutation_that_is_ended_has_changed_nothing(
         found = await answer(ctx, text, variables, Engine(schema, Limits(seconds_max=0.3)))
     assert found.body()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
     read = "query($u: UUID!) { targetState(agentUuid: $u) { version } }"
-    assert (await ask(ctx, read, **variables))["targetState"] == {"version": 1}
+    assert (await ask(ctx, read, u=str(agent.uuid)))["targetState"] == {"version": 1}
     assert (await ask(ctx, text, **variables))["setTargetState"] == {"version": 2}
 
 

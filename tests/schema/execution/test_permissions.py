@@ -15,13 +15,15 @@ from core.access import ROLES, Permission
 from core.callers import NOBODY, Caller, Role
 from core.context import Context
 from core.errors import Forbidden, Unauthenticated
-from schema import agent_changes, history
+from schema import agent_changes, agent_updates, broker_view, history
+from schema.broker_loaders import BrokerLoaders
 from schema.directives import Requires, directives_of
 from schema.execution.engine import Engine
 from schema.execution.permissions import Access
 from schema.limits import Limits
 from schema.loaders import Loaders
 from schema.root import schema
+from schema.sensor_loaders import SensorLoaders
 from tests.schema.asking import answer, as_nobody, as_role, follow
 
 GOLDEN = Path(__file__).parents[1] / "field_permissions.txt"
@@ -32,7 +34,12 @@ TOUCHES = re.compile(r"info\.context(?!\.ctx\.(clock|caller)\b)|(?<!context\.)\b
 HELPERS = {
     "follow_agents(": inspect.getsource(agent_changes),
     "newest_readings(": inspect.getsource(history),
+    "follow_broker(": inspect.getsource(broker_view),
+    "AgentUpdateFeed(": inspect.getsource(agent_updates),
+    "_children(": inspect.getsource(Loaders),
     **{f"loaders.{name}.": inspect.getsource(Loaders) for name in dir(Loaders)},
+    "loaders.broker.": inspect.getsource(BrokerLoaders),
+    "loaders.sensors.": inspect.getsource(SensorLoaders),
 }
 """What resolvers call to have use cases called."""
 
