@@ -83,13 +83,17 @@ async def find_key_holder(key_hash: bytes) -> KeyHolder | None:
 async def put_device_key(tenant_id: int, agent_id: int, key_hash: bytes, now: datetime) -> bool:
     """Register a device key for an agent; False when another agent has it, or it was revoked.
 
-    Keys that were never proven go after a day, so that they cannot pile up.
+    One that was superseded has to be proven anew. Keys that were never proven go after a day, so
+    that they cannot pile up.
     """
     rows = await fetch(
         "insert into device_key (tenant_id, agent_id, key_hash, created_at) values ($1, $2, $3, $4)"
         " on conflict (key_hash) do update set created_at = case"
-        " when device_key.proven_at is null then excluded.created_at"
-        " else device_key.created_at end"
+        " when device_key.proven_at is null or device_key.superseded_at is not null"
+        " then excluded.created_at else device_key.created_at end,"
+        " proven_at = case when device_key.superseded_at is null then device_key.proven_at end,"
+        " expires_at = case when device_key.superseded_at is null then device_key.expires_at end,"
+        " superseded_at = null"
         " where device_key.tenant_id = $1 and device_key.agent_id = $2"
         " and device_key.revoked_at is null returning id",
         tenant_id,

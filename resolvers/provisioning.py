@@ -17,7 +17,9 @@ from core.default_states import default_config
 from core.errors import Conflict, Forbidden, LimitReached, Unauthenticated
 from core.etag import state_etag
 from core.events import (
+    ACCESS,
     TARGET_STATES,
+    AccessChanged,
     AgentChanged,
     TargetStateChanged,
     agents_topic,
@@ -111,6 +113,9 @@ async def register_agent(
             agent.fleet_id = await hold_fleet(key.tenant_id, key.fleet_uuid)
             work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
         agent.provisioning_key_id = key.id
+        holder = await find_key_holder(device_key_hash)
+        if holder is None or holder.is_superseded:
+            agent.challenge = None  # what was signed for another key is no proof of this one
         challenge = _renew_challenge(ctx, agent, now)
         await agent.save()
         if not await put_device_key(agent.tenant_id, agent.id, device_key_hash, now):
@@ -126,14 +131,16 @@ async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str
 
     From then on its device key holds for everything, older keys hold for log upload only, and
     the broker knows the account. Raises Unauthenticated for a key or signature that does not
-    hold and for an expired challenge, InvalidInput for a signature that is no base64.
+    hold, for a key that was replaced and for an expired challenge, InvalidInput for a signature that is no base64.
     """
     signed = read_signature(signature, "signature")
     now = ctx.clock.now()
     key_hash = secret_hash(DEVICE_KEY_PURPOSE, device_key or "")
     async with recording_exchange(ctx, uuid, key_hash), unit_of_work(ctx) as work:
-        holder, device_key_hash = await _key_holder(uuid, device_key)
+        holder, device_key_hash = await _key_holder(ctx, uuid, device_key)
         agent = await _locked_agent(holder)
+        if holder.is_superseded:  # who recorded its exchange could send that again
+            raise Unauthenticated("This device key was replaced; register with a new one")
         _check_proof(agent, signed, now)
         if agent.provisioning_state is not ProvisioningState.PROVISIONED:
             agent.provisioning_state = ProvisioningState.PROVISIONED
@@ -141,9 +148,10 @@ async def exchange_key(ctx: Context, uuid: UUID, signature: str, device_key: str
             agent.changed_at = now
             await agent.save(update_fields=["provisioning_state", "provisioned_at", "changed_at"])
             await _give_first_state(work, agent, now)
-        if not holder.is_proven or holder.is_superseded:
+        if not holder.is_proven:
             await prove_device_key(agent.tenant_id, agent.id, holder.key_id, now)
             await open_broker_account(ctx, work, agent, device_key_hash)
+            work.emit(ACCESS, AccessChanged(agent.tenant_id, agent_id=agent.id))
             work.emit(agents_topic(agent.tenant_id), AgentChanged(agent.tenant_id, agent.uuid))
             work.record(exchanged(agent))
     return agent
@@ -157,7 +165,7 @@ async def reissue_challenge(ctx: Context, uuid: UUID, device_key: str | None) ->
     """
     now = ctx.clock.now()
     async with unit_of_work(ctx):
-        holder, _ = await _key_holder(uuid, device_key)
+        holder, _ = await _key_holder(ctx, uuid, device_key)
         agent = await _locked_agent(holder)
         challenge = _renew_challenge(ctx, agent, now)
         await agent.save(update_fields=["challenge", "challenge_expires_at"])
@@ -213,12 +221,12 @@ def _is_over(agent: Agent, now: datetime) -> bool:
     return agent.challenge_expires_at is None or agent.challenge_expires_at <= now
 
 
-async def _key_holder(uuid: UUID, device_key: str | None) -> tuple[KeyHolder, bytes]:
+async def _key_holder(ctx: Context, uuid: UUID, device_key: str | None) -> tuple[KeyHolder, bytes]:
     if not device_key:
         raise Unauthenticated("The agent's device key is required")
     key_hash = secret_hash(DEVICE_KEY_PURPOSE, device_key)
     holder = await find_key_holder(key_hash)
-    if holder is None or holder.is_revoked or holder.agent_uuid != uuid:
+    if holder is None or holder.agent_uuid != uuid or holder.has_ended(ctx.clock.now()):
         raise Unauthenticated("This device key is not registered for this agent")
     return holder, key_hash
 

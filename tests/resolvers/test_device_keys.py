@@ -259,3 +259,49 @@ async def test_a_superseded_key_rotates_nothing(ctx: Context) -> None:
         await rotated(ctx, old)
     with pytest.raises(Unauthenticated):
         await device_callers.caller_from_device_key(nobody(ctx), "v2_nothing", uuid=None)
+
+
+async def test_a_replaced_key_cannot_prove_itself_back(ctx: Context) -> None:
+    old = Edge.make()
+    registered = await register(ctx, old)
+    proof = registered.challenge
+    await exchange(ctx, old, proof)
+    new = old.with_new_device_key()
+    again = await register(ctx, new)
+    await exchange(ctx, new, again.challenge)
+    for challenge in {proof, again.challenge}:
+        with pytest.raises(Unauthenticated):
+            await exchange(ctx, old, challenge)
+    assert await may_poll(ctx, new)
+
+
+async def test_a_key_that_comes_back_signs_a_challenge_of_its_own(ctx: Context) -> None:
+    old = Edge.make()
+    first = await register(ctx, old)
+    await exchange(ctx, old, first.challenge)
+    new = old.with_new_device_key()
+    second = await register(ctx, new)
+    assert second.challenge != first.challenge
+    await exchange(ctx, new, second.challenge)
+    back = await register(ctx, old)
+    assert back.challenge not in {first.challenge, second.challenge}
+    assert await may_poll(ctx, new)  # nothing is proven yet
+    for recorded in (first, second):
+        with pytest.raises(Unauthenticated):
+            await exchange(ctx, old, recorded.challenge)
+    await exchange(ctx, old, back.challenge)
+    assert await may_poll(ctx, old)
+    assert not await may_poll(ctx, new)
+
+
+async def test_an_exchange_tells_every_replica_that_the_key_before_holds_no_more(
+    ctx: Context,
+) -> None:
+    old, agent = await provision(ctx)
+    new = old.with_new_device_key()
+    registered = await register(ctx, new)
+    told = len(published(ctx, AccessChanged))
+    await exchange(ctx, new, registered.challenge)
+    assert published(ctx, AccessChanged)[told:] == [AccessChanged(ctx.tenant_id, agent_id=agent.id)]
+    await exchange(ctx, new, registered.challenge)
+    assert len(published(ctx, AccessChanged)) == told + 1
