@@ -27,7 +27,7 @@ TARGET_STATES: dict[str, Arguments] = {
     "Mutation.clearTargetState": _agent,
     "Mutation.deployTargetState": _agent,
     "Mutation.cancelTargetDraft": _agent,
-    "Mutation.rollbackTargetState": lambda it, _: {"agentUuid": it.uuid, "version": 2},
+    "Mutation.rollbackTargetState": lambda it, _: {"agentUuid": it.uuid, "version": 1},
     "Mutation.addApp": lambda it, _: {"agentUuid": it.uuid, "appId": 2, "services": []},
     "Mutation.setApp": _app,
     "Mutation.updateApp": lambda it, me: {**_app(it, me), "appName": "renamed"},

@@ -234,6 +234,12 @@ async def _history(ctx: Context, agent: Agent, mark: str) -> None:
     health = read_health({mark: {"protocol": "mqtt", "status": mark}})
     await put_health(ctx.tenant_id, agent.id, health, now)
     await put_version(target, mark, mark, keep=9)
+    await fetch(
+        "insert into target_state_version select tenant_id, agent_id, 1, '{}', config, 'e', created_at,"
+        " created_by, author, comment from target_state_version where tenant_id = $1 and agent_id = $2",
+        ctx.tenant_id,
+        agent.id,
+    )
     await CurrentState.create(**state, config={"of": mark}, extra={"of": mark}, reported_at=now)
     at = [now - timedelta(seconds=second) for second in range(3)]
     await record(ctx, agent, f"temp {mark}", [(time, 1.5) for time in at], device=mark, unit=mark)
