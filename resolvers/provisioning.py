@@ -243,9 +243,9 @@ async def _locked_agent(holder: KeyHolder) -> Agent:
 
 def _check_proof(agent: Agent, signature: bytes, now: datetime) -> None:
     if agent.challenge is None:
-        raise Unauthenticated("No challenge found")
+        raise Unauthenticated("No challenge found", challenge="none")
     if _is_over(agent, now):
-        raise Unauthenticated("Challenge expired")
+        raise Unauthenticated("Challenge expired", expired_challenge=True)
     key = read_public_key(agent.public_key, "devicePublicKey")
     if not is_signed_by(key, signature, f"{agent.uuid}:{agent.challenge}"):
         raise Unauthenticated("Proof of possession failed")

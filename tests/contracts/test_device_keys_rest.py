@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from core.context import Context
+from models.agents import Agent
 from tests.contracts.serving import Api, give_key, sign_in
+from tests.doubles import ManualClock
 from tests.factories import make_agent
+from tests.resolvers.edge import Edge, register
 
 FAMILIES = ("provision/keys", "provisioning-keys")
 
@@ -94,3 +98,25 @@ async def test_a_generated_key_is_for_one_agent_and_ends_the_one_before(ctx: Con
         active = {row["id"]: row["is_active"] for row in rows}
         assert active[first["id"]] is False
         assert active[second.json()["id"]] is True
+
+
+async def test_a_refused_proof_says_what_is_wrong_with_the_challenge(ctx: Context) -> None:
+    clock = ManualClock(ctx.clock.now())
+    ctx = replace(ctx, clock=clock)
+    edge = Edge.make()
+    registered = await register(ctx, edge)
+    url = f"/api/v1/device/{edge.uuid}/key-exchange"
+    body = {"uuid": str(edge.uuid), "signature": edge.sign(registered.challenge)}
+    async with Api(ctx).client(**{"x-agent-key": edge.device_key}) as client:
+        wrong = await client.post(url, json=body | {"signature": edge.sign("another")})
+        clock.advance(seconds=ctx.policy.challenge_ttl_seconds + 1)
+        late = await client.post(url, json=body)
+        await Agent.filter(uuid=edge.uuid).update(challenge=None)
+        none = await client.post(url, json=body)
+    answers = (wrong, late, none)
+    assert [answer.status_code for answer in answers] == [401, 401, 401]
+    assert [answer.json()["error"] for answer in answers] == [
+        "Proof of possession failed",
+        "Challenge expired",
+        "No challenge found",
+    ]
