@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 PERIOD_SECONDS: Final = 5.0
 TIDY_SECONDS: Final = 60.0
+RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 1.0)
+"""Until the next attempts to give messages back; a clean stop takes no longer than that."""
+
 BATCH_MAX: Final = 200
 AT_ONCE: Final = 20
 """Unacknowledged publishes of one process; brokers may end a connection that has more."""
@@ -104,14 +107,28 @@ class BrokerMessages:
                 return_exceptions=True,
             )
         finally:
-            if published:
-                await give_messages_back(self._ctx, published, published=True)
-        failures = [outcome for outcome in outcomes if outcome is not None]
-        if failures:
             done = {id(message) for message in published}
+            await self._give_back(published, published=True)
             left = [message for message in messages if id(message) not in done]
-            await give_messages_back(self._ctx, left, published=False)
-            raise failures[0]
+            await self._give_back(left, published=False)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def _give_back(self, messages: Sequence[BrokerMessage], *, published: bool) -> None:
+        """Give messages back, also to a database that is away for a moment.
+
+        Until then nobody else publishes them. Raises Unavailable when it stays away.
+        """
+        for pause in (*RETRY_SECONDS, None) if messages else ():
+            try:
+                await give_messages_back(self._ctx, messages, published=published)
+            except Unavailable:
+                if pause is None:
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                return
 
     async def _publish_one(
         self, message: BrokerMessage, window: asyncio.Semaphore, published: list[BrokerMessage]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ import pytest
 
 from core.callers import system_caller
 from core.context import Context
+from core.errors import Unavailable
 from core.events import BROKER_MESSAGES, BrokerMessagesChanged
 from core.mqtt_topics import format_topic
 from fleetgraph.embedded.broker import EmbeddedBroker
@@ -20,7 +21,7 @@ from models.agents import Agent
 from models.broker_messages import put_message
 from models.connection import fetch
 from models.tenants import get_tenant
-from resolvers.broker_messages import give_messages_back, take_messages
+from resolvers.broker_messages import BrokerMessage, give_messages_back
 from tests.factories import make_agent
 from tests.fleetgraph.embedded.mqtt_client import Message, MqttClient
 from tests.tools import until
@@ -109,16 +110,27 @@ async def test_a_message_is_held_for_the_agent_until_it_is_taken_away(
     assert await retained(broker, topic) == []
 
 
-async def test_what_changed_while_it_was_published_is_published_again(ctx: Context) -> None:
+async def test_messages_are_given_back_to_a_database_that_was_away_for_a_moment(
+    ctx: Context,
+    endpoint: BrokerEndpoint,
+    broker: EmbeddedBroker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     agent = await make_agent(ctx)
-    system = ctx.acting_as(system_caller(0))
-    await put_message(ctx.tenant_id, agent.id, "agent/update", b"old", ctx.clock.now())
-    taken = [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
-    await put_message(ctx.tenant_id, agent.id, "agent/update", b"new", ctx.clock.now())
-    assert not [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
-    await give_messages_back(system, taken, published=True)
-    again = [m for m in await take_messages(system, 1_000) if m.agent_uuid == agent.uuid]
-    assert [message.payload for message in again] == [b"new"]
+    failures = [Unavailable("database"), Unavailable("database")]
+
+    async def give_back(
+        ctx: Context, messages: Sequence[BrokerMessage], *, published: bool
+    ) -> None:
+        if failures:
+            raise failures.pop()
+        await give_messages_back(ctx, messages, published=published)
+
+    monkeypatch.setattr("workers.broker_messages.give_messages_back", give_back)
+    await put(ctx, agent, b"obey")
+    async with publishing(ctx, endpoint, "one"):
+        await until(lambda: is_published(agent), "the mark")
+    assert failures == []
 
 
 async def test_several_publishers_share_the_work_and_the_newest_wins(
