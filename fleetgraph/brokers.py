@@ -24,11 +24,16 @@ _CLIENT_ID_CHARS = 16
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlan:
-    """How we and the agents reach the broker, decided before anything is opened."""
+    """How we and the agents reach the broker, decided before anything is opened.
+
+    Attributes:
+        former_client_id: under which earlier releases received: the broker may still have a queue.
+    """
 
     endpoint: BrokerEndpoint
     address: BrokerAddress
     platform: BrokerAccount
+    former_client_id: str
     is_embedded: bool
 
 
@@ -55,7 +60,7 @@ def external_plan(settings: Settings, secrets: DerivedSecrets | None = None) -> 
         ca_cert=ca_cert,
     )
     account = _platform_account(url.username, url.password)
-    return BrokerPlan(endpoint, address, account, is_embedded=False)
+    return BrokerPlan(endpoint, address, account, mqtt.client_id, is_embedded=False)
 
 
 def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
@@ -78,7 +83,7 @@ def embedded_plan(settings: Settings, secrets: DerivedSecrets) -> BrokerPlan:
         ca_cert=tls.ca_cert() if tls else None,
     )
     account = _platform_account(PLATFORM_USER, password)
-    return BrokerPlan(endpoint, address, account, is_embedded=True)
+    return BrokerPlan(endpoint, address, account, mqtt.client_id, is_embedded=True)
 
 
 def embedded_tls(settings: Settings) -> TlsListener | None:

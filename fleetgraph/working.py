@@ -22,6 +22,7 @@ from workers.audit_chain import AuditChain
 from workers.broker_accounts import BrokerAccounts
 from workers.broker_messages import BrokerMessages
 from workers.broker_watch import BrokerWatch
+from workers.former_session import InheritingLink
 from workers.ingest import Ingest
 from workers.mail import OutgoingMails
 from workers.mqtt import BrokerLink
@@ -56,7 +57,9 @@ def make_workers(
     def ingest() -> Worker:
         return Ingest(
             system,
-            lambda worker: BrokerLink(plan.endpoint, SUBSCRIPTIONS, worker.handle),
+            lambda worker: InheritingLink(
+                plan.endpoint, SUBSCRIPTIONS, worker.handle, plan.former_client_id
+            ),
         )
 
     def messages() -> Worker:

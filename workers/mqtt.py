@@ -66,12 +66,14 @@ async def ignore(topic: str, payload: bytes, retained: bool) -> None:
 class BrokerLink:
     """Receives messages with acknowledgement after the handler, and pushes back when told to.
 
-    Without `durable` the broker forgets us while we are away, and the gauge of the connection,
-    which is about the link that receives what agents say, does not heed this one.
+    Without `durable` the broker forgets us while we are away. The gauge of the connection is
+    about the link that receives what agents say: durable, and with filters.
 
     Attributes:
         connected: set while there is a connection.
+        subscribed: set once the broker has taken our filters, on whichever connection.
         connections: how many there have been; each may be to a broker that has forgotten all.
+        was_kept: whether the broker had kept our session when we connected last.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class BrokerLink:
         durable: bool = True,
     ) -> None:
         self.connections = 0
+        self.was_kept = False
         self._endpoint = endpoint
         self._filters = filters
         self._handler = handler
@@ -94,6 +97,7 @@ class BrokerLink:
         self._crowded = False
         self._lost = asyncio.Event()
         self.connected = asyncio.Event()
+        self.subscribed = asyncio.Event()
 
     async def run(self) -> None:
         """Stay connected until cancelled; every loss and return is logged once."""
@@ -158,6 +162,11 @@ class BrokerLink:
         self._paused = False
         self._apply_pause()
 
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Let nothing more join what the broker keeps for us; without a connection do nothing."""
+        if self._client is not None and self.connected.is_set():
+            self._client.unsubscribe(list(filters))
+
     @property
     def _where(self) -> tuple[str, int]:
         return self._endpoint.host, self._endpoint.port
@@ -182,6 +191,7 @@ class BrokerLink:
         client.on_message = self._on_message
         client.on_disconnect = lambda *_: lost.set()
         client.on_connect = self._on_connect
+        client.on_subscribe = lambda *_: self.subscribed.set()
         self._client = client
         await _open(client, endpoint)
         self.connections += 1
@@ -193,10 +203,11 @@ class BrokerLink:
             self.connected.set()
         else:
             self.connected.clear()
-        if self._durable:
+        if self._durable and self._filters:
             metrics.BROKER_CONNECTED.set(connected)
 
-    def _on_connect(self, client: Any, *_: object) -> None:
+    def _on_connect(self, client: Any, was_kept: int, *_: object) -> None:
+        self.was_kept = bool(was_kept)
         # The library does not subscribe again by itself.
         if self._filters:
             client.subscribe([Subscription(name, qos=1) for name in self._filters])

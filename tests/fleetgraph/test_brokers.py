@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,15 @@ def test_a_broker_elsewhere_is_told_as_we_reach_it(folder: Path) -> None:
     assert (plan.endpoint.tls, plan.endpoint.ca_cert) == (True, ca_cert)
     assert external("mqtt://u:p@broker").address == BrokerAddress("mqtt", "broker", 1883, None)
     assert external("mqtts://u:p@broker", public_protocol="mqtt").address.protocol == "mqtt"
+
+
+def test_we_receive_under_a_secret_client_id_and_know_the_former_one() -> None:
+    for plan in (
+        embedded(client_id="line-4"),
+        external_plan(
+            settings(url=SecretStr("mqtt://u:p@broker"), client_id="line-4"),
+            DerivedSecrets("x" * 32),
+        ),
+    ):
+        assert plan.former_client_id == "line-4"
+        assert re.fullmatch(r"line-4-.{16}", plan.endpoint.client_id)
