@@ -6,7 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
+
+import msgspec
 
 from core.payloads import Undecodable, decode_object, mend_surrogates, storable
 from core.telemetry_formats import Unreadable
@@ -17,7 +20,13 @@ NAME_CHARS_MAX: Final = 255
 LEVEL_CHARS_MAX: Final = 16
 LINE_BYTES_MAX: Final = 1024 * 1024
 LINES_MAX: Final = 50_000
-"""Lines of one upload that are read; an agent sends 200. Those behind are counted as skipped."""
+"""Lines of one upload that are looked at; an agent sends 200. Those behind count as skipped."""
+
+COMMAS_MAX: Final = 500_000
+"""Of an array that is split in one go, with all others waiting: more would take over 50 ms."""
+
+BROKEN_BYTES_MAX: Final = 1024 * 1024
+"""What is read of an array that is cut off, malformed or beyond COMMAS_MAX."""
 
 LEVELS: Final = ("debug", "info", "warn", "error")
 """The levels that have a rank; a sender may use words of its own beside them."""
@@ -25,6 +34,7 @@ LEVELS: Final = ("debug", "info", "warn", "error")
 _LEVELS: Final = {"warning": "warn", "err": "error", "fatal": "error", "critical": "error"}
 _BETWEEN: Final = re.compile(r"[\s,]*")
 _scanner: Final = json.JSONDecoder()
+_splitter: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +66,7 @@ class ParsedLogs:
 
     Attributes:
         lines: those that could be read, in their order.
-        skipped: how many were unreadable, empty, too long or too many.
+        skipped: how many were unreadable, empty, too long or too many; of a broken array at least.
         are_timed: all lines bring a time: the same lines again are then a repeat.
     """
 
@@ -69,10 +79,11 @@ def parse_log_lines(body: bytes, received_at_us: int) -> ParsedLogs:
     """Read an uncompressed upload. Never raises: an agent would send the same again for ever."""
     times = Times({None: received_at_us})
     lines: list[LogLine] = []
-    skipped = untimed = 0
-    for item in _items(body):
+    items, skipped = _items(body)
+    untimed = 0
+    for item in items:
         message = _message(item)
-        if message is None or len(lines) == LINES_MAX:
+        if message is None:
             skipped += 1
             continue
         assert isinstance(item, dict)
@@ -88,13 +99,29 @@ def level_of(text: str) -> str:
     return _LEVELS.get(level, level)
 
 
-def _items(body: bytes) -> Iterator[object]:
-    """Give each line's object; None for one that is not JSON."""
-    if body.lstrip()[:1] == b"[":
-        yield from _items_of_array(mend_surrogates(body).decode(errors="replace"))
-        return
+def _items(body: bytes) -> tuple[Iterator[object], int]:
+    """Return at most LINES_MAX items, None for each that is not JSON; and how many are behind."""
+    body = body.lstrip()
+    if body[:1] != b"[":
+        ends = body.count(b"\n") + (not body.endswith(b"\n"))
+        return _items_of_lines(body), max(0, ends - LINES_MAX)
+    if body.count(b",") <= COMMAS_MAX:
+        try:
+            parts = _splitter.decode(body)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+        else:
+            return _items_of_parts(parts[:LINES_MAX]), max(0, len(parts) - LINES_MAX)
+    text = mend_surrogates(body[:BROKEN_BYTES_MAX]).decode(errors="replace")
+    return islice(_items_of_array(text), LINES_MAX), 0
+
+
+def _items_of_lines(body: bytes) -> Iterator[object]:
+    """Give each line's object, and nothing for a blank line, which counts all the same."""
     start = 0
-    while start < len(body):
+    for _ in range(LINES_MAX):
+        if start >= len(body):
+            return
         end = body.find(b"\n", start)
         end = len(body) if end < 0 else end
         if end - start > LINE_BYTES_MAX:
@@ -104,17 +131,22 @@ def _items(body: bytes) -> Iterator[object]:
         start = end + 1
 
 
+def _items_of_parts(parts: list[msgspec.Raw]) -> Iterator[object]:
+    for part in parts:
+        text = memoryview(part)
+        yield None if len(text) > LINE_BYTES_MAX else _decoded(bytes(text))
+
+
 def _items_of_array(text: str) -> Iterator[object]:
-    """Give the items one by one, which never takes much memory; what is cut off keeps its start."""
+    """Give the items one by one: what is cut off keeps its start."""
     at = text.index("[") + 1
     while True:
         at = _end_of(_BETWEEN, text, at)
         if text[at : at + 1] == "]":
             return
-        start = at
         try:
-            item, at = _scanner.raw_decode(text, start)
-            yield storable(item) if at - start <= LINE_BYTES_MAX else None
+            item, at = _scanner.raw_decode(text, at)
+            yield storable(item)
         except (ValueError, RecursionError, Undecodable):
             yield None
             return

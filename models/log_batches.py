@@ -36,6 +36,8 @@ select $1, $2, $3, $4, $5, count(*), min(id), max(id), min(at), max(at) from lin
 returning line_count, first_id, last_id
 """
 
+_KEEP = "select id from agent where tenant_id = $1 and id = $2 for key share"
+
 _PURGE = """
 delete from log_batch where id in (
     select id from log_batch where received_at < $1 order by received_at limit $2
@@ -95,6 +97,11 @@ async def append_log_batch(
             _STORE, tenant_id, agent_id, now, batch_id, digest, *columns
         )
         return StoredBatch(True, *row)
+
+
+async def keep_agent(tenant_id: int, agent_id: int) -> bool:
+    """Put off the end of an agent until the transaction ends; False when it has ended already."""
+    return bool(await fetch(_KEEP, tenant_id, agent_id))
 
 
 async def purge_log_batches(before: datetime, limit: int) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from uuid import UUID
 from core.access import Permission, allow
 from core.clock import micros, moment_of
 from core.context import Context
-from core.errors import PayloadTooLarge, Unavailable
+from core.errors import NotFound, PayloadTooLarge, Unavailable
 from core.events import LogsArrived, logs_topic
 from core.logs import LogLine, ParsedLogs, parse_log_lines, time_in
 from core.metrics import LOG_BATCHES, LOG_LINES, LOG_RETRIES
@@ -26,6 +27,7 @@ from models.log_batches import (
     LogRow,
     StoredBatch,
     append_log_batch,
+    keep_agent,
     open_log_days,
     purge_log_batches,
 )
@@ -45,7 +47,9 @@ PURGE_ROWS: Final = 10_000
 SUMMARIES_MAX: Final = 200
 SUMMARY_BYTES_MAX: Final = 16 * 1024
 COUNT_MAX: Final = 2**53
-_THREAD_FROM_BYTES: Final = 128 * 1024
+_THREAD_FROM_BYTES: Final = 64 * 1024
+_threads: Final = ThreadPoolExecutor(2, thread_name_prefix="logs")
+"""Of their own: large uploads wait for each other, and nothing else waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ async def upload_logs(
     loses nothing. Without an id the same lines with the same times are a repeat. A superseded
     device key is good enough: after a re-provisioning the running agent goes on with its old key
     until it restarts. Unreadable lines are skipped and counted, because an agent would send a
-    refused batch again. Raises PayloadTooLarge.
+    refused batch again. Raises PayloadTooLarge, and NotFound when the agent is deleted meanwhile.
     """
     agent_id = own_agent_id(ctx, agent_uuid, superseded_key=True)
     limit = ctx.policy.device_logs_bytes_max
@@ -82,7 +86,8 @@ async def upload_logs(
     if len(body) < _THREAD_FROM_BYTES:
         parsed, rows, digest = _read(ctx, body, now)
     else:
-        parsed, rows, digest = await asyncio.to_thread(_read, ctx, body, now)
+        loop = asyncio.get_running_loop()
+        parsed, rows, digest = await loop.run_in_executor(_threads, _read, ctx, body, now)
     known_by = digest if batch_id or (rows and parsed.are_timed) else None
     with database_errors():
         await open_log_days([row[0] for row in rows], now)
@@ -90,6 +95,7 @@ async def upload_logs(
         stored = await append_log_batch(
             ctx.tenant_id, agent_id, _key(batch_id), known_by, rows, now
         )
+        await _require_agent(ctx, agent_uuid)
         if stored.is_new and stored.first_id is not None and stored.last_id is not None:
             told = LogsArrived(ctx.tenant_id, agent_uuid, stored.first_id, stored.last_id)
             work.emit(logs_topic(ctx.tenant_id), told)
@@ -122,6 +128,7 @@ async def report_log_drops(
     drops = [_dropped(each, at, told_at) for at, each in enumerate(objects)]
     async with unit_of_work(ctx):
         await append_log_drops(ctx.tenant_id, agent_id, drops, told_at, now)
+        await _require_agent(ctx, agent_uuid)
     return len(drops)
 
 
@@ -143,6 +150,15 @@ async def purge_logs(ctx: Context) -> int:
                 count = await purge(before, PURGE_ROWS)
             total += count
     return total
+
+
+async def _require_agent(ctx: Context, agent_uuid: UUID) -> None:
+    """Make sure that what was written is of an agent that is there, and stays until the commit.
+
+    Last of all, so that the agent's reports do not wait while lines are written. Raises NotFound.
+    """
+    if not await keep_agent(ctx.tenant_id, own_agent_id(ctx, superseded_key=True)):
+        raise NotFound("agent", agent_uuid)
 
 
 def _read(ctx: Context, body: bytes, now: datetime) -> tuple[ParsedLogs, list[LogRow], bytes]:
@@ -190,9 +206,13 @@ def _row(ctx: Context, line: LogLine, now: datetime) -> LogRow:
 
 
 def _moment(ctx: Context, time_us: int, now: datetime) -> datetime:
-    """Return the line's time, or the upload's when the agent's clock cannot be right."""
-    earliest = now - timedelta(days=ctx.policy.clock_past_days_max)
-    latest = now + timedelta(hours=ctx.policy.clock_future_hours_max)
+    """Return the line's time, or the upload's when the agent's clock cannot be right.
+
+    Nor may it be so old that the line would be dropped at once.
+    """
+    policy = ctx.policy
+    earliest = now - timedelta(days=min(policy.clock_past_days_max, policy.logs_days))
+    latest = now + timedelta(hours=policy.clock_future_hours_max)
     if micros(earliest) <= time_us <= micros(latest):
         return moment_of(time_us)
     return now

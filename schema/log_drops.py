@@ -93,8 +93,11 @@ class LogDropMutation:
         info: Info,
         agent_uuid: UUID,
         summaries: Annotated[
-            list[Json], strawberry.argument(description="Objects, each with its `totalCount`.")
-        ],
+            list[Json | None] | None,
+            strawberry.argument(
+                description="Objects, each with its `totalCount`; what is no object is skipped."
+            ),
+        ] = None,
         reported_at: Annotated[
             Json | None,
             strawberry.argument(
@@ -105,5 +108,5 @@ class LogDropMutation:
     ) -> int:
         """Keep the summaries of the calling agent."""
         return await device_logs.report_log_drops(
-            info.context.ctx, agent_uuid, summaries, reported_at
+            info.context.ctx, agent_uuid, summaries or [], reported_at
         )

@@ -150,8 +150,34 @@ async def test_what_was_dropped_is_taken_and_shown(ctx: Context, agent: Agent) -
     found = (await get(ctx, f"agents/{agent.uuid}/logs/dropped-summaries")).json()
     assert (found["count"], found["summaries"][0]["totalCount"]) == (2, 2)
     assert (await get(ctx, f"agents/{agent.uuid}/logs")).json()["dropped"] == 9
-    refused = await send(ctx, agent, b"{}", "/dropped-summaries", content_type="application/json")
-    assert refused.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("report", "received"),
+    [
+        ({"summaries": [None, 1, "x", [], {"totalCount": 3}]}, 1),
+        ({"summaries": None}, 0),
+        ({"summaries": []}, 0),
+        ({"summaries": [{"totalCount": 2**70}], "reportedAt": {}}, 1),
+        ({}, 0),
+    ],
+    ids=["items", "null", "empty", "huge", "nothing"],
+)
+async def test_a_report_of_what_was_dropped_is_never_sent_again(
+    ctx: Context, agent: Agent, report: object, received: int
+) -> None:
+    body = json.dumps(report).encode()
+    answer = await send(ctx, agent, body, "/dropped-summaries", content_type="application/json")
+    assert (answer.status_code, answer.json().get("received")) == (200, received), answer.text
+
+
+async def test_an_upload_larger_than_ten_megabytes_is_refused_while_it_is_unpacked(
+    ctx: Context, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolvers.device_logs.upload_logs", None)  # never asked
+    packed = gzip.compress(bytes(10 * 1024 * 1024 + 1))
+    answer = await send(ctx, agent, packed, content_encoding="gzip")
+    assert answer.status_code == 413
 
 
 async def test_people_search_by_words_levels_and_cursors(ctx: Context, agent: Agent) -> None:

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -6,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import logs
 from core.logs import LINE_BYTES_MAX, LINES_MAX, MESSAGE_CHARS_MAX, LogLine, parse_log_lines
+from core.payloads import storable
 
 NOW_US = 1_772_359_600_000_000
 TRAFFIC = Path(__file__).parents[1] / "fixtures" / "agent-traffic"
@@ -119,6 +122,47 @@ def test_a_line_that_is_too_long_is_skipped_and_its_neighbours_are_not() -> None
 def test_lines_behind_the_limit_are_counted_as_skipped() -> None:
     parsed = parse_log_lines(b'{"message":"m"}\n' * (LINES_MAX + 3), NOW_US)
     assert (len(parsed.lines), parsed.skipped) == (LINES_MAX, 3)
+
+
+def test_a_long_array_is_read_to_the_limit() -> None:
+    parsed = parse_log_lines(b"[" + b'{"message":"m"},' * (LINES_MAX + 2) + b"{}]", NOW_US)
+    assert (len(parsed.lines), parsed.skipped) == (LINES_MAX, 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}\n" * 3_400_000,
+        b"\n" * 10_000_000,
+        b"[" + b"{}," * 3_400_000 + b"{}]",
+        b"[" * 5_000_000,
+        b"[" + b"{}," * 3_400_000,
+        b"[" + b"\\ud800" * 1_600_000,
+        b" " * 5_000_000 + b"[",
+    ],
+    ids=["lines", "newlines", "array", "nested", "cut off", "halves", "blanks"],
+)
+def test_a_body_of_next_to_nothing_many_times_is_not_decoded(
+    body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = Counter[str]()
+
+    def counted(value: object) -> object:
+        decoded["items"] += 1
+        return storable(value)
+
+    monkeypatch.setattr(logs, "storable", counted)
+    parsed = parse_log_lines(body, NOW_US)
+    assert not parsed.lines
+    assert decoded["items"] <= LINES_MAX
+
+
+def test_an_array_mends_its_items_one_by_one() -> None:
+    body = b'[{"message":"\xff"},{"message":"b"} , {"message":"\\u0000c"}]\n'
+    parsed = parse_log_lines(body, NOW_US)
+    assert [line.message for line in parsed.lines] == ["\ufffd", "b", "c"]
+    halves = parse_log_lines(b'[{"message":"\\ud83d"},{"message":"b"}]', NOW_US)
+    assert [line.message for line in halves.lines] == ["\ufffd", "b"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 from contextvars import copy_context
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from core.errors import NotFound, PayloadTooLarge
 from core.events import LogsArrived, logs_topic
 from core.policy import Policy
 from models.agent_events import LogBatch
-from models.agents import Agent
+from models.agents import Agent, lock_agent
 from models.connection import fetch
 from models.log_batches import append_log_batch, open_log_days
+from models.register import delete_agent_rows
 from resolvers import device_logs
 from tests.factories import make_agent
 from tests.resolvers.edge import as_agent
@@ -226,11 +228,12 @@ async def test_a_line_with_facts_nested_without_end_loses_only_them(
 
 async def test_puts_absurd_times_at_the_time_of_upload(ctx: Context, agent: Agent) -> None:
     now = ctx.clock.now()
-    late = now - timedelta(days=399)
-    times = [0, 1, 4_000_000_000_000, -5, micros(now + timedelta(hours=25)) // 1000]
+    late = now - timedelta(days=89)
+    moments = [now + timedelta(hours=25), now - timedelta(days=91), now - timedelta(days=399)]
+    times = [0, 1, 4_000_000_000_000, -5, *(micros(each) // 1000 for each in moments)]
     body = lines(*({"timestamp": time, "message": "absurd"} for time in times))
     body += lines({"timestamp": micros(late) // 1000, "message": "late"})
-    assert (await upload(ctx, agent, body)).received == 6
+    assert (await upload(ctx, agent, body)).received == 8
     rows = await stored(agent)
     assert rows[0]["message"] == "late"
     assert abs(rows[0]["at"] - late) < timedelta(milliseconds=1)
@@ -256,6 +259,53 @@ async def test_another_agents_uuid_is_not_found(ctx: Context, agent: Agent) -> N
     other = await make_agent(ctx)
     with pytest.raises(NotFound):
         await device_logs.upload_logs(as_agent(ctx, agent), other.uuid, "b", b"")
+
+
+async def test_lines_that_retention_would_drop_at_once_make_no_days(
+    ctx: Context, agent: Agent
+) -> None:
+    now = ctx.clock.now()
+    short = replace(ctx, policy=Policy(logs_days=2))
+    times = [micros(now - timedelta(days=days)) // 1000 for days in range(0, 500, 5)]
+    body = lines(*({"message": "x", "timestamp": time} for time in times))
+    assert (await upload(short, agent, body)).received == 100
+    assert all(abs(row["at"] - now) < timedelta(seconds=1) for row in await stored(agent))
+
+
+async def test_nothing_is_left_of_an_upload_that_races_the_deletion_of_its_agent(
+    ctx: Context, agent: Agent
+) -> None:
+    own = as_agent(ctx, agent)
+    outside = copy_context()  # another connection for the upload
+    async with in_transaction("default"):
+        await lock_agent(ctx.tenant_id, agent.uuid)
+        body = lines({"message": "x"})
+        late = asyncio.create_task(upload(ctx, agent, body), context=outside)
+        drops = asyncio.create_task(
+            device_logs.report_log_drops(own, agent.uuid, [{"totalCount": 1}]),
+            context=outside.copy(),
+        )
+        await until(partial(_are_waiting, 2), "both wait for the agent's row")
+        await delete_agent_rows(ctx.tenant_id, agent.id)
+    for each in (late, drops):
+        with pytest.raises(NotFound):
+            await each
+    for table in ("device_log", "log_batch", "log_drop"):
+        rows = await fetch(f"select 1 from {table} where agent_id = $1", agent.id)
+        assert rows == [], table
+
+
+async def _are_waiting(count: int) -> bool:
+    (row,) = await fetch(
+        "select count(*) as n from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock'"
+    )
+    return bool(row["n"] == count)
+
+
+async def test_summaries_that_are_no_objects_are_passed_over(ctx: Context, agent: Agent) -> None:
+    told: list[object] = [None, 1, "x", [], {"totalCount": 7}, {"totalCount": None}]
+    assert await device_logs.report_log_drops(as_agent(ctx, agent), agent.uuid, told) == 2
 
 
 async def test_takes_the_recorded_batches(ctx: Context) -> None:
