@@ -116,13 +116,20 @@ async def open_update(tenant_id: int, agent_id: int) -> AgentUpdate | None:
 
 
 async def updates_moved_since(
-    tenant_id: int, since: datetime, agent_uuid: UUID | None, limit: int
+    tenant_id: int,
+    since: datetime,
+    agent_uuid: UUID | None,
+    limit: int,
+    after: AgentUpdate | None = None,
 ) -> list[AgentUpdate]:
-    """Return updates that are open, or ended since then."""
+    """Return updates that are open, or ended since then: the oldest, or those behind `after`."""
     query = AgentUpdate.of(tenant_id, Q(state__in=OPEN) | Q(finished_at__gte=since))
     if agent_uuid is not None:
         query = query.filter(agent_uuid=agent_uuid)
-    return await query.order_by("created_at").limit(limit)
+    if after is not None:
+        at = after.created_at
+        query = query.filter(Q(created_at__gt=at) | Q(created_at=at, id__gt=after.id))
+    return await query.order_by("created_at", "id").limit(limit)
 
 
 async def overdue_updates(now: datetime, started_max: timedelta, limit: int) -> list[AgentUpdate]:

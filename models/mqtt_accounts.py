@@ -91,14 +91,16 @@ left join (
           union select h.tenant_id, h.account_id, l.topic, l.access from mqtt_account_role h
           join mqtt_acl l on l.tenant_id = h.tenant_id and l.role_id = h.role_id) as line
     group by 1, 2) l on l.tenant_id = m.tenant_id and l.account_id = m.id
-where m.is_active and (m.agent_id is null or a.is_active)
+where m.is_active
+      and (m.agent_id is null or a.is_active and a.provisioning_state = 'provisioned')
 """
 
 
 async def active_accounts() -> list[ActiveAccount]:
     """Return who may log in, over all tenants, by name, in one statement.
 
-    An agent that is deactivated may not, nor may its sensors, whatever their accounts say.
+    An agent that is deactivated or has no key that holds may not, nor may its sensors, whatever
+    their accounts say.
     """
     return [ActiveAccount(**row) for row in await fetch(f"{_ACTIVE} order by m.username")]
 
@@ -185,11 +187,11 @@ async def page_of_accounts(
 
 @contextmanager
 def taken_account_names() -> Iterator[None]:
-    """Turn the refusal of a name that another account has, of whatever tenant, into Conflict."""
+    """Turn the refusal of a name that an account has, of whatever tenant, into Conflict."""
     try:
         yield
     except IntegrityError:
-        raise Conflict("Another account has this name", field="username") from None
+        raise Conflict("This name is taken", field="username") from None
 
 
 async def usernames_of(tenant_id: int, agent_ids: Sequence[int]) -> dict[int, str]:

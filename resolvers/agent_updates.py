@@ -169,11 +169,17 @@ async def list_agent_updates(
 
 @allow(Permission.DEVICE_READ)
 async def list_moved_updates(
-    ctx: Context, since: datetime, agent_uuid: UUID | None = None
+    ctx: Context,
+    since: datetime,
+    agent_uuid: UUID | None = None,
+    after: AgentUpdate | None = None,
 ) -> list[AgentUpdate]:
-    """Return updates that may have moved since then: the open ones, and those that have ended."""
+    """Return updates that may have moved since then: the open ones, and those that have ended.
+
+    Up to 500, oldest first; further ones are behind the last of them, `after`.
+    """
     with database_errors():
-        return await updates_moved_since(ctx.tenant_id, since, agent_uuid, PAGE_SIZE_MAX)
+        return await updates_moved_since(ctx.tenant_id, since, agent_uuid, PAGE_SIZE_MAX, after)
 
 
 async def _request(

@@ -84,10 +84,13 @@ async def note_report(ctx: Context, work: Work, agent_id: int, report: StateRepo
 
 
 def has_account(entry: Mapping[str, Any]) -> bool:
-    """Whether an endpoint's sensors have an account at the broker: its topic is one of ours."""
+    """Whether an endpoint's sensors may have an account at the broker.
+
+    Its topic is one of ours, and it is not only there because the agent keeps its last endpoint.
+    """
     connection = entry.get("connection")
     topic = connection.get("topic") if isinstance(connection, Mapping) else None
-    if entry.get("protocol") != "mqtt" or not isinstance(topic, str):
+    if entry.get("protocol") != "mqtt" or not isinstance(topic, str) or is_leaving(entry):
         return False
     levels = topic.split("/")
     return len(levels) == 6 and (levels[0], levels[2], levels[4]) == ("i", "a", "d")

@@ -183,7 +183,7 @@ async def reset_sensor_credentials(ctx: Context, agent_uuid: UUID, key: str) -> 
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
         state = await TargetState.find_row(ctx.tenant_id, agent_id=agent.id)
         _, entry = found(_endpoints(state.config), key)
-        if not has_account(entry) or is_leaving(entry):
+        if not has_account(entry):
             raise InvalidInput("name", "this sensor has no account at the broker")
         uuid = UUID(entry["uuid"])
         credentials = await open_endpoint_account(ctx, work, agent, uuid)

@@ -74,11 +74,7 @@ class AgentUpdateFeed(Feed[rows.AgentUpdate, None]):
     ) -> AsyncGenerator[rows.AgentUpdate, None]:
         async for event in events:
             if isinstance(event, Resync):
-                since = self._ctx.clock.now() - GAP
-                missed = partial(
-                    agent_updates.list_moved_updates, self._ctx, since, self._agent_uuid
-                )
-                for row in await patiently(missed):
+                async for row in self._missed():
                     yield row
             elif self._agent_uuid in {None, event.agent_uuid}:
                 try:
@@ -87,6 +83,15 @@ class AgentUpdateFeed(Feed[rows.AgentUpdate, None]):
                     )
                 except NotFound:
                     continue  # deleted with its agent
+
+    async def _missed(self) -> AsyncGenerator[rows.AgentUpdate, None]:
+        since = self._ctx.clock.now() - GAP
+        listing = partial(agent_updates.list_moved_updates, self._ctx, since, self._agent_uuid)
+        page = await patiently(listing)
+        while page:
+            for row in page:
+                yield row
+            page = await patiently(partial(listing, after=page[-1]))
 
 
 async def _none() -> AsyncGenerator[rows.AgentUpdate, None]:

@@ -115,7 +115,8 @@ async def test_a_name_is_used_once_in_the_installation(mine: Context) -> None:
     for ctx in (mine, await another(mine)):
         with pytest.raises(Conflict) as caught:
             await broker_accounts.create_account(ctx, name, AccountChanges())
-        assert caught.value.facts["field"] == "username"
+        assert caught.value.facts == {"field": "username"}
+        assert caught.value.message == "This name is taken"
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,27 @@ import pytest
 
 from core.broker_accounts import BrokerAccount, may, verify_broker_password
 from core.context import Context
-from core.errors import Conflict
+from core.errors import Conflict, InvalidInput
 from core.events import BROKER_ACCOUNTS
 from core.mqtt_topics import agent_username, encode_id
+from core.sensor_edits import SensorValues
+from core.sensors import KEPT
 from models.agents import Agent
 from models.mqtt_accounts import MqttAccount
 from models.tenants import Tenant
 from models.unit_of_work import unit_of_work
+from resolvers import device_keys, sensor_changes
+from resolvers.broker_callbacks import KnownAccounts, check_login
 from resolvers.broker_credentials import (
     EndpointCredentials,
     close_endpoint_account,
     open_endpoint_account,
 )
 from resolvers.mqtt_accounts import list_agent_usernames, list_broker_accounts
+from resolvers.target_history import roll_back_target_state
+from resolvers.target_states import set_target_state
 from tests.doubles import RecordingBus
-from tests.resolvers.edge import provision, system
+from tests.resolvers.edge import exchange, provision, register, system
 
 
 async def opened(ctx: Context, agent: Agent, endpoint: UUID) -> EndpointCredentials:
@@ -105,6 +111,61 @@ async def test_sensors_of_a_deactivated_agent_may_not_log_in(ctx: Context) -> No
     agent.is_active = False
     await agent.save()
     assert await at_the_broker(ctx, credentials.username) is None
+
+
+async def test_a_revoked_agents_sensors_are_out_until_it_has_a_key_again(ctx: Context) -> None:
+    edge, agent = await provision(ctx)
+    _, other = await provision(ctx)
+    credentials = await opened(ctx, agent, ctx.ids.uuid())
+    others = await opened(ctx, other, ctx.ids.uuid())
+    await device_keys.revoke_device_keys(ctx, agent.uuid, reason="stolen")
+    known = KnownAccounts()
+    name, password = credentials.username, credentials.password
+    assert await at_the_broker(ctx, name) is None
+    assert not await check_login(system(ctx), known, name, password)
+    assert await at_the_broker(ctx, others.username)
+    edge = edge.with_new_device_key()
+    registered = await register(ctx, edge)
+    assert await at_the_broker(ctx, name) is None
+    await exchange(ctx, edge, registered.challenge)
+    known.forget()
+    assert await at_the_broker(ctx, name)
+    assert await check_login(system(ctx), known, name, password)
+
+
+async def test_an_agent_that_registers_again_keeps_its_sensors_connected(ctx: Context) -> None:
+    edge, agent = await provision(ctx)
+    credentials = await opened(ctx, agent, ctx.ids.uuid())
+    await register(ctx, edge.with_new_device_key())
+    assert await at_the_broker(ctx, credentials.username)
+
+
+@pytest.mark.parametrize("goes", ["with the next deletion", "with a document without it"])
+async def test_a_deleted_sensor_that_is_its_agents_last_logs_in_no_more(
+    ctx: Context, goes: str
+) -> None:
+    _, agent = await provision(ctx)
+    values = SensorValues(name="gauge", protocol="mqtt", connection={})
+    added = await sensor_changes.add_sensor(ctx, agent.uuid, values)
+    assert added.credentials
+    username = added.credentials.username
+    assert await at_the_broker(ctx, username)
+    deleted = await sensor_changes.delete_sensor(ctx, agent.uuid, "gauge")
+    assert deleted.warning == KEPT
+    assert await at_the_broker(ctx, username) is None
+    with pytest.raises(InvalidInput):
+        await sensor_changes.reset_sensor_credentials(ctx, agent.uuid, "gauge")
+    if goes == "with the next deletion":
+        await sensor_changes.delete_sensor(ctx, agent.uuid, "gauge", hard=True)
+    else:
+        await set_target_state(ctx, agent.uuid, apps={}, config={"endpoints": []})
+    await roll_back_target_state(ctx, agent.uuid, added.version)
+    assert await at_the_broker(ctx, username) is None
+    again = await sensor_changes.reset_sensor_credentials(ctx, agent.uuid, "gauge")
+    assert again.credentials
+    account = await at_the_broker(ctx, username)
+    assert account
+    assert verify_broker_password(again.credentials.password, account.password_hash)
 
 
 async def test_an_agents_name_is_its_own_and_not_its_sensors(ctx: Context) -> None:
