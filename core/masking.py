@@ -10,6 +10,7 @@ from typing import Final
 MASK: Final = "***"
 DEPTH_MAX: Final = 32
 TEXT_CHARS_MAX: Final = 2_000
+NAME_CHARS_MAX: Final = 200
 CUT: Final = "…"
 
 _WHOLE_WORDS: Final = frozenset(
@@ -68,6 +69,11 @@ def masked(value: object) -> object:
     return _masked(value, 0)
 
 
+def shown_name(name: str) -> str:
+    """Return how `masked` shows the name of a member."""
+    return _masked_text(clean_text(name, NAME_CHARS_MAX))
+
+
 def _masked(value: object, depth: int) -> object:
     if value is None or isinstance(value, bool | float):
         return value
@@ -86,7 +92,7 @@ def _masked_object(value: Mapping[object, object], depth: int) -> dict[str, obje
     is_pair = any(names_secret(str(value.get(name, ""))) for name in _PAIR_NAMES)
     result: dict[str, object] = {}
     for key, member in value.items():
-        name = clean_text(str(key), 200)
+        name = clean_text(str(key), NAME_CHARS_MAX)
         is_secret = names_secret(name) or (is_pair and name in _PAIR_VALUES)
         is_told = member is None or isinstance(member, bool) or not is_secret
         result[_masked_text(name)] = _masked(member, depth + 1) if is_told else MASK

@@ -56,6 +56,20 @@ def without_secrets(config: dict[str, Any] | None) -> dict[str, Any] | None:
     return config | {"endpoints": [_shown(each) for each in endpoints]}
 
 
+def masked_report(shown: object) -> object:
+    """Return a configuration from `without_secrets` with all else masked as well."""
+    result = masked(shown)
+    for before, after in zip(_listed(shown), _listed(result), strict=True):
+        if isinstance(before, dict) and "connectionString" in before:
+            after["connectionString"] = before["connectionString"]
+    return result
+
+
+def _listed(config: object) -> list[Any]:
+    endpoints = config.get("endpoints") if isinstance(config, dict) else None
+    return endpoints if isinstance(endpoints, list) else []
+
+
 def _shown(endpoint: Any) -> Any:
     if not isinstance(endpoint, dict):
         return endpoint

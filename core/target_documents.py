@@ -26,12 +26,26 @@ _STEPS: Final = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 def checked_document(
     apps: object, config: object | None, *, bytes_max: int, config_is_known: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return apps keyed by id, and the configuration.
+    """Return apps keyed by id, and the configuration, both as agents may get them.
 
-    `apps` is an object keyed by app id or an array of objects with `appId`. Raises InvalidInput:
-    for apps or a configuration of another kind with the path of what is wrong, else with the fact
-    `errors`, which lists every problem as `{field, message, value}`. Raises PayloadTooLarge beyond
-    `bytes_max` bytes of JSON. A configuration that is known is not looked into.
+    Raises InvalidInput as `keyed_document` does, else with the fact `errors`, which lists every
+    problem as `{field, message, value}`. A configuration that is known is not looked into.
+    """
+    keyed, settings = keyed_document(apps, config, bytes_max=bytes_max)
+    found = [*islice(app_problems(keyed), ERRORS_MAX)]
+    if not config_is_known:
+        found += islice(config_problems(settings), ERRORS_MAX - len(found))
+    refuse({"apps": keyed, "config": settings}, found)
+    return keyed, settings
+
+
+def keyed_document(
+    apps: object, config: object | None, *, bytes_max: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return apps keyed by id, and the configuration; what they say is not looked into.
+
+    `apps` is an object keyed by app id or an array of objects with `appId`. Raises InvalidInput
+    with the path of what is of another kind, PayloadTooLarge beyond `bytes_max` bytes of JSON.
     """
     keyed = _apps(apps)
     settings = {} if config is None else _object(config, "config")
@@ -43,10 +57,6 @@ def checked_document(
         size += len(text)
     if size > bytes_max:
         raise PayloadTooLarge("The target state", limit_bytes=bytes_max)
-    found = [*islice(app_problems(keyed), ERRORS_MAX)]
-    if not config_is_known:
-        found += islice(config_problems(settings), ERRORS_MAX - len(found))
-    refuse({"apps": keyed, "config": settings}, found)
     return keyed, settings
 
 

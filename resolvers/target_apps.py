@@ -160,7 +160,10 @@ async def _change(
 
 def _checked(ctx: Context, present: Document, apps: Apps) -> Document:
     limit = ctx.policy.target_state_bytes_max
-    keyed, config = checked_document(apps, present.config, bytes_max=limit, config_is_known=True)
+    meant = Document(apps, present.config).unmasked(present)
+    keyed, config = checked_document(
+        meant.apps, present.config, bytes_max=limit, config_is_known=True
+    )
     return Document(keyed, config)
 
 

@@ -20,6 +20,7 @@ from core.events import (
     TargetStateChanged,
     agents_topic,
 )
+from core.unmasking import unmasked
 from models.agents import Agent
 from models.api_keys import ApiKey
 from models.broker_messages import put_message
@@ -39,6 +40,14 @@ class Document:
 
     apps: dict[str, Any]
     config: dict[str, Any]
+
+    def unmasked(self, present: Document) -> Document:
+        """Return the document with what `present` holds for each `***` that was sent back.
+
+        Raises InvalidInput with the path of one that stands for nothing.
+        """
+        sent, stored = ({"apps": each.apps, "config": each.config} for each in (self, present))
+        return Document(**unmasked(sent, stored))
 
 
 async def change_target_state(

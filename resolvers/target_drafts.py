@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from uuid import UUID
 
 from core.access import Permission, allow
 from core.audit import AuditType, agent_entry
 from core.context import Context
-from core.errors import Conflict
+from core.errors import Conflict, InvalidInput
 from core.events import AgentChanged, agents_topic
-from core.target_documents import checked_document, keeping_update, refuse, update_problems
+from core.target_documents import (
+    checked_document,
+    keeping_update,
+    keyed_document,
+    refuse,
+    update_problems,
+)
 from models.agents import Agent, lock_agent
 from models.target_states import TargetState, present_state
 from models.unit_of_work import Work, unit_of_work
@@ -27,12 +34,17 @@ async def save_target_draft(
 ) -> TargetState:
     """Keep a document as the agent's draft in place of the one before; agents do not see it.
 
-    Raises as setting a target state does; `if_version` is about the live document.
+    Raises as setting a target state does; `if_version` is about the live document. `***` stands
+    for what the draft before has there, if there is one and it has all of them, else for what is
+    live.
     """
-    keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
+    bytes_max = ctx.policy.target_state_bytes_max
+    sent = Document(*keyed_document(apps, config, bytes_max=bytes_max))
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
         state = await present_state(agent, if_version)
+        meant = _unmasked(sent, state)
+        keyed, settings = checked_document(meant.apps, meant.config, bytes_max=bytes_max)
         problems = update_problems(state.config, settings)
         refuse({"apps": keyed, "config": settings}, problems)
         before = _told(state)
@@ -55,7 +67,8 @@ async def deploy_target_draft(
     """Make the draft the live target state.
 
     Raises Conflict when there is none (fact `pending` is false), and when the live document has
-    moved on since the draft was made (fact `draft_of`), unless told to `override`.
+    moved on since the draft was made (fact `draft_of`), unless told to `override`. Raises
+    InvalidInput with the path of a `***` in the draft that stands for nothing.
     """
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
@@ -69,10 +82,11 @@ async def deploy_target_draft(
                 draft_of=state.draft_of,
                 version=state.version,
             )
-        apps, config = state.draft_apps, state.draft_config
+        draft = Document(state.draft_apps, state.draft_config)
 
         def edit(present: Document) -> Document:
-            return Document(apps, keeping_update(present.config, config))
+            meant = draft.unmasked(present)
+            return Document(meant.apps, keeping_update(present.config, meant.config))
 
         before = _told(state)
         state = await change_target_state(ctx, work, agent, edit, comment=comment)
@@ -93,6 +107,13 @@ async def cancel_target_draft(ctx: Context, agent_uuid: UUID) -> TargetState:
         state.drop_draft()
         await _save(ctx, work, agent, state, before)
     return state
+
+
+def _unmasked(sent: Document, state: TargetState) -> Document:
+    if state.draft_apps is not None and state.draft_config is not None:
+        with suppress(InvalidInput):
+            return sent.unmasked(Document(state.draft_apps, state.draft_config))
+    return sent.unmasked(Document(state.apps, state.config))
 
 
 async def _save(

@@ -45,14 +45,16 @@ async def roll_back_target_state(
     """Give an agent the document of an older version again, as a new version.
 
     What starts an update of its software stays as it is now. Raises NotFound for a version that
-    is not kept, PreconditionFailed unless `if_version` is the present one.
+    is not kept, PreconditionFailed unless `if_version` is the present one, InvalidInput with the
+    path of a `***` in it that stands for nothing now.
     """
     async with unit_of_work(ctx) as work:
         agent = await lock_agent(ctx.tenant_id, agent_uuid)
         old = await _version(ctx, agent, version)
 
         def edit(present: Document) -> Document:
-            return Document(old.apps, keeping_update(present.config, old.config))
+            meant = Document(old.apps, old.config).unmasked(present)
+            return Document(meant.apps, keeping_update(present.config, meant.config))
 
         comment = f"rollback to version {version}"
         return await change_target_state(

@@ -13,7 +13,7 @@ from core.callers import Role
 from core.context import Context
 from core.default_states import with_both_intervals
 from core.errors import NotFound, Unavailable
-from core.target_documents import checked_document, refuse, update_problems
+from core.target_documents import checked_document, keyed_document, refuse, update_problems
 from models.agents import Agent, lock_agent
 from models.target_states import EMPTY_ETAG, TargetState, empty_state, standing_polls
 from models.unit_of_work import database_errors, unit_of_work
@@ -68,14 +68,17 @@ async def set_target_state(
     """Replace an agent's target state as a whole; its version grows by one if that differs.
 
     `apps` is an object keyed by app id or an array of objects with `appId`; without `config` the
-    configuration is emptied. Raises PreconditionFailed unless `if_version` is the present one,
-    InvalidInput with the path of what is wrong, PayloadTooLarge.
+    configuration is emptied. `***` where an answer masked a secret stands for that. Raises
+    PreconditionFailed unless `if_version` is the present one, InvalidInput with the path of what
+    is wrong, PayloadTooLarge.
     """
-    keyed, settings = checked_document(apps, config, bytes_max=ctx.policy.target_state_bytes_max)
+    bytes_max = ctx.policy.target_state_bytes_max
+    sent = Document(*keyed_document(apps, config, bytes_max=bytes_max))
 
     def edit(present: Document) -> Document:
-        problems = update_problems(present.config, settings)
-        refuse({"apps": keyed, "config": settings}, problems)
+        meant = sent.unmasked(present)
+        keyed, settings = checked_document(meant.apps, meant.config, bytes_max=bytes_max)
+        refuse({"apps": keyed, "config": settings}, update_problems(present.config, settings))
         return Document(keyed, settings)
 
     async with unit_of_work(ctx) as work:

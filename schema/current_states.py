@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ from uuid import UUID
 import strawberry
 from strawberry import Parent
 
-from core.reported_endpoints import without_secrets
 from models import current_states as rows
 from resolvers import current_states
 from resolvers.state_history import EndpointHealth
@@ -18,6 +16,7 @@ from schema.context import Info
 from schema.directives import list_size, requires
 from schema.running_apps import RunningApp
 from schema.scalars import Json, Long
+from schema.secret_documents import READABLE, document, reported_config
 from schema.system_info import SystemInfo
 
 
@@ -50,25 +49,44 @@ class CurrentState:
     version: int | None = strawberry.field(
         description="The version of the target state that the agent has seen."
     )
-    apps: Json = strawberry.field(description="As reported; `runningApps` is the gist of it.")
-    endpoints_health: Json | None = strawberry.field(
-        description="As reported, by name of the endpoint; `endpoints` is the gist of it."
-    )
-    devices: Json | None = strawberry.field(description="Devices the agent discovered.")
-    extra: Json | None = strawberry.field(description="Members without a field of their own.")
     reported_at: datetime
 
     @strawberry.field(
-        description="As the agent has it. Secrets in connections of endpoints are masked."
+        description=f"As reported; `runningApps` is the gist of it. {READABLE}",
     )
-    def config(self, row: Parent[rows.CurrentState]) -> Json | None:
-        """Return the configuration without secrets."""
-        return Json(without_secrets(row.config))
+    def apps(self, row: Parent[rows.CurrentState], info: Info) -> Json:
+        """Return the apps."""
+        return document(info, row.apps)
+
+    @strawberry.field(
+        description="As reported, by name of the endpoint; `endpoints` is the gist of it."
+    )
+    def endpoints_health(self, row: Parent[rows.CurrentState], info: Info) -> Json | None:
+        """Return the health of endpoints."""
+        return document(info, row.endpoints_health)
+
+    @strawberry.field(description="Devices the agent discovered.")
+    def devices(self, row: Parent[rows.CurrentState], info: Info) -> Json | None:
+        """Return what was discovered."""
+        return document(info, row.devices)
+
+    @strawberry.field(description="Members without a field of their own.")
+    def extra(self, row: Parent[rows.CurrentState], info: Info) -> Json | None:
+        """Return the rest of the reports."""
+        return document(info, row.extra)
+
+    @strawberry.field(
+        description="As the agent has it. Secrets in connections of endpoints are masked, all "
+        "others for callers without `device:write`."
+    )
+    def config(self, row: Parent[rows.CurrentState], info: Info) -> Json | None:
+        """Return the configuration as the caller may see it."""
+        return reported_config(info, row.config)
 
     @strawberry.field(description="The apps that the agent runs.", directives=[list_size(20)])
-    def running_apps(self, row: Parent[rows.CurrentState]) -> list[RunningApp]:
+    def running_apps(self, row: Parent[rows.CurrentState], info: Info) -> list[RunningApp]:
         """Return the reported apps, typed."""
-        apps: Mapping[str, Any] = row.apps
+        apps: Any = document(info, row.apps)
         return [RunningApp.of(app_id, app) for app_id, app in sorted(apps.items())]
 
     @strawberry.field(

@@ -10,13 +10,13 @@ import strawberry
 from strawberry import Parent
 
 from core.paging import OpenSlice
-from core.reported_endpoints import without_secrets
 from resolvers import state_history
 from resolvers.state_history import StateRecord
 from schema.agents import PageInfo
 from schema.context import Info
 from schema.directives import list_size, requires
 from schema.scalars import Json
+from schema.secret_documents import reported
 
 
 @strawberry.type(description="A report that changed something, or one that came too late for that.")
@@ -31,13 +31,11 @@ class StateReportRecord:
 
     @strawberry.field(
         description="What it said; `_cut` names members that were too large to be kept. Secrets in "
-        "connections of endpoints are masked."
+        "connections of endpoints are masked, all others for callers without `device:write`."
     )
-    def report(self, record: Parent[StateRecord]) -> Json:
-        """Return the report without secrets."""
-        config = record.body.get("config")
-        known = isinstance(config, dict)
-        return Json(record.body | {"config": without_secrets(config)} if known else record.body)
+    def report(self, record: Parent[StateRecord], info: Info) -> Json:
+        """Return the report as the caller may see it."""
+        return reported(info, record.body)
 
 
 @strawberry.type

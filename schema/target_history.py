@@ -18,6 +18,7 @@ from schema.agents import PageInfo
 from schema.context import Info
 from schema.directives import list_size, requires
 from schema.scalars import Json, Long
+from schema.secret_documents import READABLE, document
 from schema.target_states import IfVersion, TargetState
 
 
@@ -54,15 +55,15 @@ class TargetStateVersion:
     created_at: datetime
     created_by: UUID | None
 
-    @strawberry.field
-    def apps(self, row: Parent[rows.TargetVersion]) -> Json:
+    @strawberry.field(description=READABLE)
+    def apps(self, row: Parent[rows.TargetVersion], info: Info) -> Json:
         """Return the apps."""
-        return Json(row.apps)
+        return document(info, row.apps)
 
-    @strawberry.field
-    def config(self, row: Parent[rows.TargetVersion]) -> Json:
+    @strawberry.field(description=READABLE)
+    def config(self, row: Parent[rows.TargetVersion], info: Info) -> Json:
         """Return the configuration."""
-        return Json(row.config)
+        return document(info, row.config)
 
     @strawberry.field(
         graphql_type=TargetStateDiff | None,

@@ -15,14 +15,15 @@ from resolvers import target_drafts, target_states
 from schema.context import Info
 from schema.directives import requires
 from schema.scalars import Json
+from schema.secret_documents import READABLE, document
 
 
 @strawberry.type(description="A target state before it is published.")
 class TargetDraft:
     """The draft of one agent."""
 
-    apps: Json
-    config: Json
+    stored_apps: strawberry.Private[dict[str, Any]]
+    stored_config: strawberry.Private[dict[str, Any]]
     of_version: int = strawberry.field(
         description="The live version that it was made from; with another one live now, "
         "publishing it would undo somebody's change."
@@ -30,14 +31,24 @@ class TargetDraft:
     saved_at: datetime
     saved_by: UUID | None
 
+    @strawberry.field(description=READABLE)
+    def apps(self, info: Info) -> Json:
+        """Return the apps."""
+        return document(info, self.stored_apps)
+
+    @strawberry.field(description=READABLE)
+    def config(self, info: Info) -> Json:
+        """Return the configuration."""
+        return document(info, self.stored_config)
+
     @classmethod
     def of(cls, row: rows.TargetState) -> TargetDraft | None:
         """Return the draft in a row, if there is one."""
         if row.draft_of is None or row.draft_at is None:
             return None
         return cls(
-            apps=Json(row.draft_apps),
-            config=Json(row.draft_config),
+            stored_apps=row.draft_apps or {},
+            stored_config=row.draft_config or {},
             of_version=row.draft_of,
             saved_at=row.draft_at,
             saved_by=row.draft_by,
@@ -53,14 +64,24 @@ class TargetState:
 
     agent_uuid: UUID
     version: int = strawberry.field(description="Grows by one with every change; starts at 1.")
-    apps: Json = strawberry.field(description="Containers, as an object keyed by app id.")
-    config: Json
+    stored_apps: strawberry.Private[dict[str, Any]]
+    stored_config: strawberry.Private[dict[str, Any]]
     etag: str = strawberry.field(description="Changes exactly when `apps` or `config` do.")
     updated_at: datetime | None
     updated_by: UUID | None = strawberry.field(description="The person who changed it last.")
     draft: TargetDraft | None = strawberry.field(
         default=None, description="A document that waits to be published; agents do not see it."
     )
+
+    @strawberry.field(description=f"Containers, as an object keyed by app id. {READABLE}")
+    def apps(self, info: Info) -> Json:
+        """Return the apps."""
+        return document(info, self.stored_apps)
+
+    @strawberry.field(description=READABLE)
+    def config(self, info: Info) -> Json:
+        """Return the configuration."""
+        return document(info, self.stored_config)
 
     @strawberry.field(description="Whether a draft waits to be published.")
     def needs_deployment(self) -> bool:
@@ -78,14 +99,12 @@ class TargetState:
     )
     def consequences(self) -> list[str]:
         """Return sentences for people."""
-        config: Any = self.config
-        return consequences(config)
+        return consequences(self.stored_config)
 
     @strawberry.field(description="How many apps should run.")
     def apps_count(self) -> int:
         """Return the number of apps."""
-        apps: Any = self.apps
-        return len(apps)
+        return len(self.stored_apps)
 
     @classmethod
     def of(cls, agent_uuid: UUID, row: rows.TargetState | None) -> TargetState:
@@ -94,8 +113,8 @@ class TargetState:
             return cls(
                 agent_uuid=agent_uuid,
                 version=1,
-                apps=Json({}),
-                config=Json({}),
+                stored_apps={},
+                stored_config={},
                 etag=state_etag({}, {}),
                 updated_at=None,
                 updated_by=None,
@@ -103,8 +122,8 @@ class TargetState:
         return cls(
             agent_uuid=agent_uuid,
             version=row.version,
-            apps=Json(row.apps),
-            config=Json(row.config),
+            stored_apps=row.apps,
+            stored_config=row.config,
             etag=row.etag,
             updated_at=row.updated_at,
             updated_by=row.updated_by,
