@@ -25,7 +25,10 @@ CUT: Final = "_cut"
 
 @dataclass(frozen=True, slots=True)
 class StateRecord:
-    """One report as it came; `is_replay` if it had waited in the agent's queue, `at` is when it came."""
+    """One report as it came; `is_replay` if it had waited in the agent's queue, `at` is when it came.
+
+    One that follows changes of which there is no record has the members that it left out, too.
+    """
 
     at: datetime
     is_replay: bool
@@ -34,32 +37,76 @@ class StateRecord:
     cursor: str
 
 
-_INSERT: Final = (
-    "insert into state_history (tenant_id, agent_id, at, is_replay, version, digest, body)"
-    " select $1, $2, $3, $4, $5, $6, $7::jsonb where not $4 or not exists ("
-    "select from state_history where tenant_id = $1 and agent_id = $2 and digest = $6"
-    " and is_replay and at > $3::timestamptz - $8::interval and at <= $3) on conflict do nothing"
-)
+LIVE_EVERY: Final = timedelta(seconds=10)
+"""However often an agent's state changes, live reports make one record in such a time."""
+
 _SAME_FOR: Final = timedelta(days=1)
+_SAME_REPLAY: Final = (
+    "digest = $6 and is_replay and at > $3::timestamptz - $8::interval and at <= $3"
+)
+_TOO_SOON: Final = (
+    "not is_replay and at > $3::timestamptz - $8::interval and at < $3::timestamptz + $8::interval"
+)
 
 
-async def put_state(tenant_id: int, agent_id: int, report: StateReport, came_at: datetime) -> None:
-    """Keep a report as a record; the same replay within a day is one record.
+def _insert(unless: str) -> str:
+    return (
+        "insert into state_history (tenant_id, agent_id, at, is_replay, version, digest, body)"  # noqa: S608  (ours)
+        " select $1, $2, $3, $4, $5, $6, $7::jsonb where not exists (select from state_history"
+        f" where tenant_id = $1 and agent_id = $2 and {unless})"
+        " on conflict do nothing returning agent_id"
+    )
 
-    The caller holds the agent's row, so that two of the same replay do not pass each other.
+
+_INSERT_REPLAY: Final = _insert(_SAME_REPLAY)
+_INSERT_LIVE: Final = _insert(_TOO_SOON)
+
+
+async def put_state(tenant_id: int, agent_id: int, report: StateReport, came_at: datetime) -> int:
+    """Keep a report as a record; returns the bytes of its body, 0 when there is no record.
+
+    The same replay within a day is one record, and live reports within LIVE_EVERY are. The caller
+    holds the agent's row, so that two reports do not pass each other.
     """
     text = canonical_json(report.body, "body")
-    await fetch(
-        _INSERT,
+    body = _bounded(report.body, text)
+    rows = await fetch(
+        _INSERT_REPLAY if report.is_replay else _INSERT_LIVE,
         tenant_id,
         agent_id,
         came_at,
         report.is_replay,
         report.version,
         hashlib.sha256(text).digest(),
-        _bounded(report.body, text).decode(),
-        _SAME_FOR,
+        body.decode(),
+        _SAME_FOR if report.is_replay else LIVE_EVERY,
     )
+    return len(body) if rows else 0
+
+
+async def kept_on(tenant_id: int, agent_id: int, day: datetime) -> tuple[int, int]:
+    """Return how many records an agent has of the day that begins then, and their bytes on disk."""
+    rows = await fetch(
+        "select count(*) as n, coalesce(sum(pg_column_size(body)), 0)::bigint as bytes"
+        " from state_history where tenant_id = $1 and agent_id = $2 and at >= $3 and at < $4",
+        *(tenant_id, agent_id, day, day + timedelta(days=1)),
+    )
+    return rows[0]["n"], rows[0]["bytes"]
+
+
+async def whole_state(tenant_id: int, agent_id: int) -> dict[str, Any]:
+    """Return what an agent's reports have told in all, as members of one report."""
+    rows = await fetch(
+        "select s.version, s.apps, s.config, s.endpoints_health, s.devices, a.agent_version"
+        " from current_state s join agent a on a.tenant_id = $1 and a.id = $2"
+        " where s.tenant_id = $1 and s.agent_id = $2",
+        *(tenant_id, agent_id),
+    )
+    told = {name: value for row in rows for name, value in row.items() if value is not None}
+    return {name: orjson.loads(told[name]) if name in _JSON else told[name] for name in told}
+
+
+_JSON: Final = ("apps", "config", "endpoints_health", "devices")
 
 
 async def hold_agent(tenant_id: int, agent_id: int) -> bool:

@@ -26,6 +26,7 @@ from models.unit_of_work import Work, database_errors, unit_of_work
 from resolvers.endpoint_sync import note_report
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id
+from resolvers.state_records import keep_live, keep_replay
 from resolvers.update_progress import note_version
 
 TOLD_SECONDS: Final = 30
@@ -71,8 +72,7 @@ async def report_state(
         )
         if merged is None:
             raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
-        if merged.is_notable or merged.is_late:
-            await state_history.put_state(ctx.tenant_id, agent_id, report, at)
+        await keep_live(ctx, report, merged, at)
         if not merged.is_late:
             await _take_over(ctx, work, report, merged, at, is_recent=recent)
 
@@ -132,7 +132,7 @@ async def _keep_replay(ctx: Context, report: StateReport, at: datetime) -> None:
     async with unit_of_work(ctx):
         if not await state_history.hold_agent(ctx.tenant_id, agent_id):
             raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
-        await state_history.put_state(ctx.tenant_id, agent_id, report, at)
+        await keep_replay(ctx, report, at)
 
 
 async def _take_over(

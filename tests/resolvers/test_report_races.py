@@ -12,6 +12,7 @@ import pytest
 
 from core.context import Context
 from core.state_reports import StateReport
+from models import state_history
 from models.agents import Agent
 from models.connection import fetch
 from models.current_states import CurrentState
@@ -97,6 +98,7 @@ async def test_a_change_is_told_by_what_the_report_before_left(
         await asyncio.sleep(0.002)
 
     monkeypatch.setattr(current_states, "note_report", in_the_transaction)
+    monkeypatch.setattr(state_history, "LIVE_EVERY", -timedelta(seconds=1))  # none is too soon
     reports = [{"version": 1, "apps": {str(number % 3): {}}} for number in range(60)]
     random.Random(1).shuffle(reports)
     await current_states.report_state(own, reports[-1], transport="mqtt")
