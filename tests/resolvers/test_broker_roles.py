@@ -281,3 +281,23 @@ async def test_nothing_of_another_tenant_is_there(mine: Context, attempt: str) -
         assert not found
     with pytest.raises(InvalidInput):
         await make(mine, roles=["theirs"])
+
+
+async def test_names_too_long_for_any_row_are_not_found(mine: Context) -> None:
+    long = "x" * (broker_reach.NAME_CHARS_MAX + 1)
+    account, topic = named(await make(mine)), f"{await topics(mine)}/x"
+    for name in (long, "x" * 300):
+        for ask in (
+            broker_accounts.get_account(mine, named(name)),
+            broker_accounts.update_account(mine, named(name), AccountChanges()),
+            broker_accounts.delete_account(mine, named(name)),
+            broker_roles.update_role(mine, name, description="x"),
+            broker_roles.delete_role(mine, name),
+            broker_roles.list_lines(mine, LineOwner(role=name)),
+            broker_roles.create_line(mine, LineOwner(named(name)), topic, 1),
+            broker_roles.create_line(mine, LineOwner(role=name), topic, 1),
+        ):
+            with pytest.raises(NotFound):
+                await ask
+        with pytest.raises(InvalidInput, match="there is no role"):
+            await broker_accounts.update_account(mine, account, AccountChanges(roles=[name]))
