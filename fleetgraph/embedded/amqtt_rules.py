@@ -10,6 +10,7 @@ here, each with a test:
 - a take-over of a clean session leaves the earlier connection open and publishing;
 - a packet may announce 256 MB; a silent connection, before or after login, is never closed;
 - what waits for an absent client grows without end;
+- a message is lost to all who are not served yet when somebody subscribes at that moment;
 - a packet that breaks the protocol is left half read (amqtt_packets.py);
 - a client throws out another one of any name by its client id.
 """
@@ -91,6 +92,7 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
         if tls:
             listeners["tls"] = ListenerConfig(bind=f"{tls.host}:{tls.port}", ssl=True)
         super().__init__(BrokerConfig(listeners=listeners, plugins=_plugins()))
+        self._subscriptions = _Subscriptions()
 
     def _create_ssl_context(self, _listener: ListenerConfig) -> ssl.SSLContext:
         assert self._tls is not None
@@ -233,6 +235,14 @@ class GuardedBroker(Broker):  # type: ignore[misc]  # amqtt ships no types
 
     def _may_publish(self, session: Session | None, topic: str | None) -> bool:
         return session is None or self.accounts.allows(session.username, topic, Action.PUBLISH)
+
+
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """Who listens, by filter; may change while amqtt walks over it with a message."""
+
+    def items(self) -> Any:
+        """Return them as they are now."""
+        return [(name, tuple(members)) for name, members in super().items()]
 
 
 class _Handler(BrokerProtocolHandler):  # type: ignore[misc]  # amqtt ships no types

@@ -320,3 +320,25 @@ async def test_mosquitto_keeps_what_is_queued_over_a_restart(start: Start) -> No
     await ingest.until(lambda: len(ingest.messages) >= 200)
     assert [int(m.payload) for m in ingest.messages] == list(range(200))
     await ingest.close()
+
+
+async def test_what_is_published_while_others_subscribe_arrives_at_all_listeners(
+    broker: EmbeddedBroker, connect: Connect
+) -> None:
+    agent, restless = await connect(ONE), await connect(PLATFORM)
+    listeners = {name: await connect(PLATFORM) for name in ("i/#", "#", FENCE)}
+    for topic_filter, listener in listeners.items():
+        await listener.subscribe(topic_filter)
+    payloads = [b"%d" % number for number in range(50)]
+
+    async def subscribe_on() -> None:
+        for number in range(200):
+            await restless.subscribe(f"other/{number}")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(subscribe_on())
+        for payload in payloads:
+            await agent.publish(FENCE, payload)
+    for listener in listeners.values():
+        await fence(agent, listener)
+        assert [m.payload for m in listener.messages if m.payload != b"fence"] == payloads
