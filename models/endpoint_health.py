@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -87,7 +87,7 @@ async def put_health(
     One statement. An endpoint that the report does not name is gone. Ten seconds have one record:
     the first report's, or that of a later one in which an endpoint changed.
     """
-    told = json_text([asdict(each) for each in health], "endpoints_health")
+    told = json_text(list(health), "endpoints_health")
     await fetch(_PUT, tenant_id, agent_id, told, now, ROW_EVERY)
 
 

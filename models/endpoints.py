@@ -175,13 +175,18 @@ class Progress:
     standing: Standing
 
 
-async def progress_of(tenant_id: int, agent_id: int) -> list[Progress]:
-    """Return how far an agent's endpoints are, without what they are."""
+async def progress_of(
+    tenant_id: int, agent_id: int, statuses: Iterable[EndpointStatus], names: Iterable[str]
+) -> list[Progress]:
+    """Return how far an agent's endpoints of any of these statuses or names are, and no more."""
     rows = await fetch(
         "select uuid, name, target_version, status, deployment_attempts, deployment_error"
-        " from endpoint where tenant_id = $1 and agent_id = $2",
+        " from endpoint where tenant_id = $1 and agent_id = $2"
+        " and (status = any($3::text[]) or name = any($4::text[]))",
         tenant_id,
         agent_id,
+        list(statuses),
+        list(names),
     )
     return [
         Progress(

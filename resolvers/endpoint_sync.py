@@ -58,15 +58,15 @@ async def note_target(
 async def note_report(ctx: Context, work: Work, agent_id: int, report: StateReport) -> None:
     """Take over what a live report tells of endpoints; part of the caller's work.
 
-    Costs one statement while the report has no configuration and nothing is on its way.
+    Costs one statement, and reads no row, while the report has no configuration and nothing is on
+    its way. It cannot be left out for reports that say nothing of endpoints: one more that lacks
+    an endpoint is one more attempt that failed.
     """
     health = report.endpoints_health or {}
     shows_endpoints = report.config is not None and "endpoints" in report.config
-    progress = [
-        each
-        for each in await progress_of(ctx.tenant_id, agent_id)
-        if shows_endpoints or _is_open(each, health.get(each.name))
-    ]
+    failing = [name for name, told in health.items() if failure_of(None, told) is not None]
+    statuses = EndpointStatus if shows_endpoints else _OPEN
+    progress = await progress_of(ctx.tenant_id, agent_id, statuses, failing)
     if not progress:
         return
     uuids = [each.uuid for each in progress]
@@ -102,10 +102,6 @@ def _kept(uuid: UUID, entry: dict[str, Any]) -> Kept:
         standing = Standing(EndpointStatus.PENDING_DELETION, error=KEPT)
     name, protocol = str(entry.get("name", ""))[:255], str(entry.get("protocol", ""))[:50]
     return Kept(uuid, name, protocol, standing, entry)
-
-
-def _is_open(progress: Progress, health: Mapping[str, Any] | None) -> bool:
-    return progress.standing.status in _OPEN or failure_of(None, health) is not None
 
 
 def _moves(
