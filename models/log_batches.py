@@ -21,20 +21,30 @@ where tenant_id = $1 and agent_id = $2 and batch_id = $3 and digest = $4
 """
 
 # Not COPY, which would have to go past the parent and its row-level security (docs/adr/0014).
-_STORE = """
+_LINES = """
 with line as (
     insert into device_log (tenant_id, agent_id, received_at, at, level, service, message,
                             is_system, is_stderr, meta)
     select $1, $2, $3, each.*
-    from unnest($6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::boolean[],
-                $11::boolean[], $12::jsonb[]) as each
+    from unnest($4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::boolean[],
+                $9::boolean[], $10::jsonb[]) as each
     returning id, at
 )
+"""
+
+_STORE_SOME = f"{_LINES} select count(*), min(id), max(id), min(at), max(at) from line"  # noqa: S608  (ours)
+
+_STORE_LAST = f"""{_LINES}
 insert into log_batch (tenant_id, agent_id, received_at, batch_id, digest, line_count,
                        first_id, last_id, first_at, last_at)
-select $1, $2, $3, $4, $5, count(*), min(id), max(id), min(at), max(at) from line
+select $1, $2, $3, $11, $12, count(*) + $13, least(min(id), $14), max(id), least(min(at), $15),
+       greatest(max(at), $16)
+from line
 returning line_count, first_id, last_id
-"""
+"""  # noqa: S608
+
+ROWS_AT_ONCE = 5_000
+"""Of one statement: others wait while its values are written out."""
 
 _KEEP = "select id from agent where tenant_id = $1 and id = $2 for key share"
 
@@ -92,11 +102,27 @@ async def append_log_batch(
             count = await connection.fetchval(_FIND, tenant_id, agent_id, batch_id, digest)
             if count is not None:
                 return StoredBatch(is_new=False, line_count=count)
-        columns = map(list, zip(*rows, strict=True)) if rows else [[]] * 7
+        whose = (tenant_id, agent_id, now)
+        parts = [rows[at : at + ROWS_AT_ONCE] for at in range(0, len(rows), ROWS_AT_ONCE)] or [rows]
+        stored = [
+            await connection.fetchrow(_STORE_SOME, *whose, *_columns(part)) for part in parts[:-1]
+        ]
         row = await connection.fetchrow(
-            _STORE, tenant_id, agent_id, now, batch_id, digest, *columns
+            _STORE_LAST,
+            *whose,
+            *_columns(parts[-1]),
+            batch_id,
+            digest,
+            sum(count for count, *_ in stored),
+            stored[0][1] if stored else None,
+            min((part[3] for part in stored), default=None),
+            max((part[4] for part in stored), default=None),
         )
         return StoredBatch(True, *row)
+
+
+def _columns(rows: Sequence[LogRow]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[]] * 7
 
 
 async def keep_agent(tenant_id: int, agent_id: int) -> bool:

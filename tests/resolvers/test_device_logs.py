@@ -176,6 +176,25 @@ async def test_the_ids_of_a_batch_are_its_own_whatever_comes_at_the_same_time(
     assert all(last < first for (_, last), (first, _) in pairwise(spans))
 
 
+@pytest.mark.parametrize("count", [3, 4, 5])
+async def test_a_batch_of_several_statements_is_one_batch(
+    ctx: Context, agent: Agent, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.log_batches.ROWS_AT_ONCE", 2)
+    now_ms = micros(ctx.clock.now()) // 1000
+    times = [now_ms, now_ms - 5_000, now_ms + 5_000, now_ms - 1, now_ms + 1][:count]
+    body = lines(*({"message": f"{at}", "timestamp": at} for at in times))
+    assert (await upload(ctx, agent, body)).received == count
+    rows = await stored(agent)
+    batch = await LogBatch.find_row(agent.tenant_id, agent_id=agent.id)
+    span = await fetch(
+        "select line_count, first_id, last_id, first_at, last_at from log_batch where id = $1",
+        batch.id,
+    )
+    ids = [row["id"] for row in rows]
+    assert list(span[0].values()) == [count, min(ids), max(ids), rows[0]["at"], rows[-1]["at"]]
+
+
 async def test_a_clock_a_day_off_and_batches_that_overtake_lose_nothing(
     ctx: Context, agent: Agent
 ) -> None:
