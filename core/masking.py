@@ -38,6 +38,7 @@ _PRIVATE_PEM: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*-----|\Z)", re.DOTALL
 )
 _BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+[\w.+/=~-]{8,}", re.IGNORECASE)
+_BEARER_MASKED: Final = rf"\1 {MASK}"
 _ASSIGNED: Final = re.compile(
     r"([A-Za-z_][\w.-]{0,99})(\s?[=:]\s?)(\"[^\"]*\"|'[^']*'|[^\s&;,\"']+)"
 )
@@ -100,10 +101,12 @@ def _masked_object(value: Mapping[object, object], depth: int) -> dict[str, obje
 
 
 def _masked_text(text: str) -> str:
+    if text.isalnum():
+        return text
     text = _PRIVATE_PEM.sub(MASK, text)
     if "://" in text:
         text = _USER_IN_URL.sub(MASK, text)
-    text = _BEARER.sub(rf"\1 {MASK}", text)
+    text = _BEARER.sub(_BEARER_MASKED, text)
     if "=" in text or ":" in text:
         text = _ASSIGNED.sub(_masked_assignment, text)
     return text
@@ -115,5 +118,6 @@ def _masked_assignment(found: re.Match[str]) -> str:
 
 def clean_text(text: str, chars_max: int) -> str:
     """Return the text as PostgreSQL keeps it: no NUL, no half characters, not too long."""
-    text = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+    if not text.isascii() or "\x00" in text:
+        text = text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
     return text if len(text) <= chars_max else text[: chars_max - 1] + CUT

@@ -68,10 +68,10 @@ def _unmasked_object(new: dict[str, Any], held: Pair, field: str) -> dict[str, A
 
 def _unmasked_list(new: list[Any], held: Pair, field: str) -> list[Any]:
     stored, shown = held
-    if canonical_json(new, field) == canonical_json(stored, field):
-        return new
     known: list[Pair] = []
     if isinstance(stored, list) and isinstance(shown, list):
+        if canonical_json(new, field) == canonical_json(stored, field):
+            return new
         known = list(zip(stored, shown, strict=True))
     result = []
     for at, (item, pair) in enumerate(zip(new, _counterparts(new, known, field), strict=True)):
@@ -81,6 +81,8 @@ def _unmasked_list(new: list[Any], held: Pair, field: str) -> list[Any]:
 
 def _counterparts(new: list[Any], known: list[Pair], field: str) -> list[Pair | None]:
     """Return for each item the stored one that it stands for."""
+    if not known:
+        return [None] * len(new)
     found = _by_look(new, known, field)
     taken = {id(pair) for pair in found if pair is not None}
     left = [None if id(pair) in taken else pair for pair in known]
