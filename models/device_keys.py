@@ -126,24 +126,26 @@ async def prove_device_key(tenant_id: int, agent_id: int, key_id: int, now: date
     )
 
 
-async def note_first_use(tenant_id: int, agent_id: int, key_id: int, now: datetime) -> None:
+async def note_first_use(tenant_id: int, agent_id: int, key_id: int, now: datetime) -> bool:
     """Take up a full key that calls for the first time: it stays, older ones run out.
 
-    Those are superseded from now on, and end 24 hours later.
+    Those are superseded from now on, and end 24 hours later. Returns whether there were any.
     """
-    await fetch(
+    rows = await fetch(
         "update device_key set"
         " first_used_at = case when id = $3 then coalesce(first_used_at, $4) else first_used_at end,"
         " superseded_at = case when id = $3 then null else coalesce(superseded_at, $4) end,"
         " expires_at = case when id = $3 then null"
         " else least(coalesce(expires_at, 'infinity'), $5) end"
-        " where tenant_id = $1 and agent_id = $2 and (id = $3 or proven_at is not null)",
+        " where tenant_id = $1 and agent_id = $2 and (id = $3 or proven_at is not null)"
+        " returning id",
         tenant_id,
         agent_id,
         key_id,
         now,
         now + LOGS_AFTER_SUCCESSOR,
     )
+    return len(rows) > 1
 
 
 async def add_successor(

@@ -63,5 +63,8 @@ async def _caller_of_digest(ctx: Context, digest: bytes, uuid: UUID | None) -> C
 async def _take_up(ctx: Context, holder: KeyHolder) -> None:
     """Note that the agent goes by this key now, so that the keys before it can run out."""
     async with unit_of_work(ctx) as work:
-        await note_first_use(holder.tenant_id, holder.agent_id, holder.key_id, ctx.clock.now())
-        work.emit(ACCESS, AccessChanged(holder.tenant_id, agent_id=holder.agent_id))
+        replaces = await note_first_use(
+            holder.tenant_id, holder.agent_id, holder.key_id, ctx.clock.now()
+        )
+        if replaces:
+            work.emit(ACCESS, AccessChanged(holder.tenant_id, agent_id=holder.agent_id))

@@ -148,10 +148,11 @@ async def test_log_batches_are_acknowledged_by_their_id(agent: Agent) -> None:
         "deviceId": agent.uuid,
     }
     batch_id = f"{agent.uuid}-1772359524000-0"
-    first = await agent.upload_logs(batch_id, [line, line | {"level": "warn"}])
+    lines = [line, line | {"level": "warn"}]
+    first = await agent.upload_logs(batch_id, lines)
     assert first.is_success
     assert first.json() | {"batchId": batch_id, "duplicate": False, "received": 2} == first.json()
-    again = await agent.upload_logs(batch_id, [line])
+    again = await agent.upload_logs(batch_id, lines)
     assert again.is_success
     assert again.json() | {"batchId": batch_id, "duplicate": True} == again.json()
 

@@ -14,8 +14,8 @@ from tests.schema.lists.case import Make
 
 async def _history(ctx: Context, number: int) -> dict[str, Any]:
     agent = await make_agent(ctx)
-    for version in range(1, number + 1):
-        await report_state(as_agent(ctx, agent), {"version": version}, transport="mqtt")
+    for at in range(number):  # replays: of live ones only one is kept in ten seconds
+        await report_state(as_agent(ctx, agent), {"apps": {str(at): {}}}, transport="mqtt")
     return {"u": str(agent.uuid)}
 
 
