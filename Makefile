@@ -18,7 +18,7 @@ test: $(VENV)/.dev ## Judge everything: lint, types, import contracts, all tests
 	@tests/install-servers
 	$(MAKE) --no-print-directory lint
 	$(QUICK) || [ $$? -eq 5 ]  # 5: T names none of these
-	$(BIN)/pytest -m slow $(T) || [ $$? -eq 5 ]
+	$(BIN)/pytest -m slow -n 2 --dist loadfile $(T) || [ $$? -eq 5 ]
 
 check: $(VENV)/.dev lint ## The quick part, for the inner loop
 	$(QUICK)
