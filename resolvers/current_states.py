@@ -72,7 +72,7 @@ async def report_state(
         )
         if merged is None:
             raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
-        await keep_live(ctx, report, merged, at)
+        await keep_live(ctx, work, report, merged, at)
         if not merged.is_late:
             await _take_over(ctx, work, report, merged, at, is_recent=recent)
 
@@ -129,10 +129,10 @@ async def _open_day(table: str, now: datetime) -> None:
 async def _keep_replay(ctx: Context, report: StateReport, at: datetime) -> None:
     await _open_day(state_history.TABLE, at)
     agent_id = own_agent_id(ctx)
-    async with unit_of_work(ctx):
+    async with unit_of_work(ctx) as work:
         if not await state_history.hold_agent(ctx.tenant_id, agent_id):
             raise NotFound("agent", ctx.caller.agent_uuid or agent_id)
-        await keep_replay(ctx, report, at)
+        await keep_replay(ctx, work, report, at)
 
 
 async def _take_over(

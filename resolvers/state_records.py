@@ -11,6 +11,7 @@ from core.context import Context
 from core.state_reports import StateReport
 from models import state_history
 from models.state_merging import Merged
+from models.unit_of_work import Work
 from resolvers.memories import Memory
 from resolvers.own_agent import own_agent_id
 
@@ -37,12 +38,14 @@ _owed: Memory[int, None] = Memory(entries_max=100_000)
 _warned: Memory[int, None] = Memory(entries_max=10_000)
 
 
-async def keep_replay(ctx: Context, report: StateReport, at: datetime) -> None:
-    """Keep a replay, while its agent's day has room. The caller holds the agent's row."""
+async def keep_replay(ctx: Context, _work: Work, report: StateReport, at: datetime) -> None:
+    """Keep a replay, while its agent's day has room. A step of work that holds the agent's row."""
     await _put(ctx, report, at)
 
 
-async def keep_live(ctx: Context, report: StateReport, merged: Merged, at: datetime) -> None:
+async def keep_live(
+    ctx: Context, _work: Work, report: StateReport, merged: Merged, at: datetime
+) -> None:
     """Keep a live report that came late or changed something, or followed one that did.
 
     A change too soon after the last record is owed: the next report that is not too soon makes a
