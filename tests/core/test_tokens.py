@@ -24,6 +24,8 @@ from core.token_keys import BadKeys, TokenKeys, new_key
 from core.tokens import TOKEN_CHARS_MAX, Tokens
 from tests.doubles import ManualClock
 
+pytestmark = pytest.mark.slow
+
 SECRET = "a secret of the tests, of 32 bytes or more"
 ALGORITHMS = ("HS256", "EdDSA", "RS256")
 PEMS: dict[str, bytes] = {name: new_key(name) for name in ("EdDSA", "RS256")}

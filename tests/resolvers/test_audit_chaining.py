@@ -28,6 +28,8 @@ from tests.resolvers.chains import (
     write,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def chained(ctx: Context) -> Context:

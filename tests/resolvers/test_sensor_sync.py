@@ -22,6 +22,8 @@ from tests.factories import make_agent
 from tests.resolvers.reading_agent import ReadingAgent
 from tests.resolvers.test_sensors import TCP, values
 
+pytestmark = pytest.mark.slow
+
 STEPS = 40
 NAMES = ("a", "b", "c", "d")
 

@@ -14,6 +14,8 @@ from core.readings import SeriesColumns, SeriesInfo
 from core.snapshots import Position, Snapshot
 from schema.merging import QUEUE_BATCHES_MAX, merge, merged
 
+pytestmark = pytest.mark.slow
+
 AGENT = UUID(int=1)
 SNAPSHOT = Snapshot(1, 1)
 

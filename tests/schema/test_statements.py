@@ -24,6 +24,8 @@ from tests.schema import lists as of_lists
 from tests.schema.asking import ask
 from tests.schema.lists.case import Make
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 2, 20
 DRIVERS_OWN = ("typeinfo_tree", "'jit'")  # looks at types once per connection
 

@@ -13,6 +13,8 @@ from fleetgraph.graphql.http_transport import HEAD_BYTES_MAX
 from fleetgraph.graphql.wires import Wire
 from tests.fleetgraph.graphql.wired import eventually, serving, sleeper, wired
 
+pytestmark = pytest.mark.slow
+
 PIECE = 8 * 1024
 OPENING = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 CHUNKED = OPENING + b"Transfer-Encoding: chunked\r\n\r\n"
