@@ -19,6 +19,8 @@ from tests.doubles import ManualClock
 from tests.factories import make_agent
 from tests.schema.asking import as_agent
 
+pytestmark = pytest.mark.slow
+
 FIGURES = {
     "cpu_usage": 20.0,
     "cpu_temp": 47.5,

@@ -16,6 +16,8 @@ from models.audit import append_audit
 from tests.contracts.serving import Api, sign_in
 from tests.factories import make_agent
 
+pytestmark = pytest.mark.slow
+
 EVENTS = "/api/v1/audit/events"
 
 

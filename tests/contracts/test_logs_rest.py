@@ -20,6 +20,8 @@ from tests.contracts.serving import Api, give_key, sign_in
 from tests.factories import make_agent
 from tests.schema.asking import as_agent
 
+pytestmark = pytest.mark.slow
+
 LINES = b'{"message":"one","level":"info"}\n{"message":"two","level":"error"}\n'
 
 

@@ -50,6 +50,8 @@ from tests.contracts.walk_exceptions import ALLOWED, NAMELESS
 from tests.contracts.world_of_two import Tenancy, Visitor, another_tenant, furnish
 from tests.schema.asking import answer, as_agent, follow, record
 
+pytestmark = pytest.mark.slow
+
 ENGINE = Engine(schema, Limits(cost_max=10**9, agent_cost_max=10**9, depth_max=50))
 
 SELECTING = {"select", "filter"}

@@ -20,6 +20,8 @@ from core.payloads import (
     unpack,
 )
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 Pack = Callable[[bytes], bytes]
 

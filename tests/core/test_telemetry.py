@@ -15,6 +15,8 @@ from core.readings import Kind, Quality, Telemetry
 from core.telemetry import REJECTS_MAX, decode
 from core.telemetry_formats import READINGS_MAX
 
+pytestmark = pytest.mark.slow
+
 NOW_US = 1_772_359_600_000_000
 T0 = "2026-03-01T10:05:24.000Z"
 T0_US = 1_772_359_524_000_000

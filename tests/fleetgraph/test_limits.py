@@ -60,6 +60,9 @@ async def windows(redis_url: str | None) -> AsyncIterator[Windows]:
     async with Redis.from_url(redis_url) as client:
         await client.flushall()
     made = RedisWindows(redis_url, SystemClock(), HASH_KEY)
+    async with asyncio.timeout(20):  # the first connection may take longer than a call may wait
+        while await made.look("warm", 1) is None:
+            await asyncio.sleep(0.1)
     yield made
     await made.close()
 

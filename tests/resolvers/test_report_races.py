@@ -20,6 +20,8 @@ from resolvers import current_states
 from tests.factories import make_agent
 from tests.resolvers.edge import as_agent
 
+pytestmark = pytest.mark.slow
+
 MEMBERS: dict[str, list[Any]] = {
     "apps": [{}, {"1": {"appId": 1}}, {"2": {"appId": 2}}],
     "config": [{}, {"endpoints": []}, {"logging": {"level": "info"}}],

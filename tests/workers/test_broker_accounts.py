@@ -31,6 +31,8 @@ from workers import broker_accounts
 from workers.broker_accounts import BrokerAccounts
 from workers.mqtt import BrokerEndpoint
 
+pytestmark = pytest.mark.slow
+
 PLATFORM = BrokerAccount("fleetgraph", hash_broker_password("x"), is_platform=True)
 
 

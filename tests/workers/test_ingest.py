@@ -20,6 +20,8 @@ from tests.tools import until
 from tests.workers.plants import dead_letters, message, plant_of, reading, stored
 from workers import ingest as ingest_module
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def agent(ctx: Context) -> Agent:

@@ -22,6 +22,8 @@ from tests.contracts.serving import Api, give_key
 from tests.factories import make_agent
 from tests.workers.plants import dead_letters, plant_of
 
+pytestmark = pytest.mark.slow
+
 Send = Callable[[bytes], Awaitable[int]]
 """Sends a report and returns the status as over HTTP; by MQTT 400 is a dead letter."""
 

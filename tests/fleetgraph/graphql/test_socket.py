@@ -21,6 +21,8 @@ from tests.contracts.talking import closed, connected, receive, subscribe, unint
 from tests.fleetgraph.graphql.standing import Standing, payload
 from tests.fleetgraph.graphql.wired import eventually, sleeper
 
+pytestmark = pytest.mark.slow
+
 BOTH_WIRES = pytest.mark.parametrize("server", [{}, {"ws": "websockets-sansio"}])
 
 

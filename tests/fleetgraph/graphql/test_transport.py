@@ -18,6 +18,8 @@ from fleetgraph.graphql.transport import SEND_BUFFER_BYTES, WireProtocol
 from fleetgraph.graphql.wires import AsgiWire, Wire
 from tests.fleetgraph.graphql.wired import eventually, serving, sleeper, wired
 
+pytestmark = pytest.mark.slow
+
 
 class Kept:
     """An application's side: keeps the wire, and waits until the client goes."""

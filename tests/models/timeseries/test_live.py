@@ -23,6 +23,8 @@ from models.timeseries.retention import forget_foreign_journal
 from tests.factories import make_agent
 from tests.models.timeseries.test_store import T0_US, of
 
+pytestmark = pytest.mark.slow
+
 ALL = LiveFilter()
 
 
