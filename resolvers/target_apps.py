@@ -31,9 +31,7 @@ async def add_app(
     if_version: int | None = None,
 ) -> TargetState:
     """Add an app. Raises Conflict when the agent has one of this id."""
-    return await _put(
-        ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=True, keeps=False
-    )
+    return await _put(ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=True)
 
 
 @allow(Permission.DEVICE_WRITE)
@@ -47,9 +45,7 @@ async def set_app(
     if_version: int | None = None,
 ) -> TargetState:
     """Add an app, or replace the one of this id as a whole; services keep ids by their names."""
-    return await _put(
-        ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=None, keeps=False
-    )
+    return await _put(ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=None)
 
 
 @allow(Permission.DEVICE_WRITE)
@@ -63,9 +59,7 @@ async def update_app(
     if_version: int | None = None,
 ) -> TargetState:
     """Change name or services of an app; null leaves as is. Raises NotFound."""
-    return await _put(
-        ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=False, keeps=True
-    )
+    return await _put(ctx, agent_uuid, app_id, name, services, if_version=if_version, is_new=False)
 
 
 @allow(Permission.DEVICE_WRITE)
@@ -111,8 +105,9 @@ async def _put(
     *,
     if_version: int | None,
     is_new: bool | None,
-    keeps: bool,
 ) -> TargetState:
+    """Put an app that has to be new, has to be there (and keeps what is not given), or may be either."""
+    keeps = is_new is False
     if not 0 <= app_id <= APP_ID_MAX:
         raise InvalidInput("appId", f"must be between 0 and {APP_ID_MAX}", limit=APP_ID_MAX)
     if services is None and not keeps:
@@ -123,7 +118,7 @@ async def _put(
         present: Any = state.apps.get(str(app_id))
         if is_new and present is not None:
             raise Conflict(f"The agent has an app {app_id} already", app_id=app_id)
-        if is_new is False:
+        if keeps:
             _found(state.apps, app_id)
         ids = iter(await new_service_ids(new_services(services, present)))
         app = app_of(app_id, name, services, present=present, next_id=lambda: next(ids))

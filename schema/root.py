@@ -37,6 +37,7 @@ from schema.scalars import SCALARS
 from schema.sensors import SensorMutation, SensorQuery
 from schema.sessions import SessionMutation, SessionQuery
 from schema.state_history import StateHistoryQuery
+from schema.target_apps import TargetAppMutation
 from schema.target_history import TargetHistoryMutation, TargetHistoryQuery
 from schema.target_states import TargetStateMutation, TargetStateQuery
 from schema.tenants import TenantMutation, TenantQuery
@@ -96,6 +97,7 @@ class Mutation(
     DeviceKeyMutation,
     SensorMutation,
     TargetHistoryMutation,
+    TargetAppMutation,
 ):
     """What can be changed."""
 
