@@ -90,6 +90,7 @@ class BrokerLink:
         self._filters = filters
         self._handler = handler
         self._durable = durable
+        self._receives = durable and bool(filters)
         self._client: Any = None
         self._acknowledgements = Acknowledgements()
         self._paused = False
@@ -109,9 +110,9 @@ class BrokerLink:
                 try:
                     await self._connect(lost)
                     connected_at = loop.time()
-                    _log.info("connected to the broker at %s:%s", *self._where)
+                    self._tell(logging.INFO, "connected to the broker at %s:%s")
                     await lost.wait()
-                    _log.warning("lost the broker at %s:%s, reconnecting", *self._where)
+                    self._tell(logging.WARNING, "lost the broker at %s:%s, reconnecting")
                     # Two programs under one client id throw each other out at once, for ever.
                     is_brief = loop.time() - connected_at < HEALTHY_SECONDS
                     failures = failures + 1 if is_brief else 0
@@ -167,6 +168,10 @@ class BrokerLink:
         if self._client is not None and self.connected.is_set():
             self._client.unsubscribe(list(filters))
 
+    def _tell(self, level: int, text: str) -> None:
+        """Log where we are connected; links beside the one that receives say it quietly."""
+        _log.log(level if self._receives else logging.DEBUG, text, *self._where)
+
     @property
     def _where(self) -> tuple[str, int]:
         return self._endpoint.host, self._endpoint.port
@@ -203,7 +208,7 @@ class BrokerLink:
             self.connected.set()
         else:
             self.connected.clear()
-        if self._durable and self._filters:
+        if self._receives:
             metrics.BROKER_CONNECTED.set(connected)
 
     def _on_connect(self, client: Any, was_kept: int, *_: object) -> None:
